@@ -1,0 +1,1 @@
+"""ecgjax: deep learning on the electrocardiogram in JAX."""
