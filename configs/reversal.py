@@ -1,0 +1,99 @@
+"""Electrode reversal: detected and typed, from twelve leads."""
+
+from ml_collections import ConfigDict
+
+from configs import common
+
+ORIGINAL_NETWORKS = {
+    "original": {"features": (32,), "kernel_size": 50, "negative_slope": 0.3},  # 19,426 parameters with two outputs
+    "original_wide": {"features": (64,), "kernel_size": 50, "negative_slope": 0.3},  # 38,850
+    "original_deep": {"features": (128, 256), "kernel_size": 25, "negative_slope": 0.0},  # 860,034
+}
+"""The published detectors; each a value of `model=` after the colon."""
+
+
+def get_config(args: str = "") -> ConfigDict:
+    """ARGS: a dataset, `smoke`, `model=`, `preprocess=original`, `seed=`, `steps=`, `kfold=`."""
+    config = common.base()
+    config.task = "reversal"
+    config.batch_size = 64
+    config.num_steps = 2000
+    config.data.crop_s = 5.0
+    config.preprocess.filter = "bandpass"
+    config.optimizer.weight_decay = 0.05
+    config.schedule.learning_rate = 2e-3
+    config.ema_decay = 0.998
+    config.log_every = 50
+    config.eval_every = 500
+    config.checkpoint_every = 500
+    config.select.metric = "macro_f1"
+    config.select.mode = "max"
+    config.early_stopping.metric = "macro_f1"
+    config.early_stopping.mode = "max"
+
+    config.reversal = ConfigDict()
+    config.reversal.typed = True  # name the placement too; False only detects
+    config.reversal.none_share = 0.2  # training records that stay as they are
+    config.reversal.random_chest_share = 0.0  # reversals in training that are any order of V1..V6
+    config.reversal.neutral_noise_mv = 0.015  # deviation of the potential of RL above LL
+    config.reversal.rotation_rad = 0.05  # deviation of a random turn of the frontal axis
+    config.reversal.displacement = 0.1  # of chest electrodes, as a share of their distance
+    config.reversal.gain = 0.2  # deviation of the logarithm of the gain
+    config.reversal.noise_mv = 0.03  # level of noise at the electrodes
+
+    config.model = ConfigDict()
+    config.model.name = "placement_net"  # placement_net or shallow_cnn
+    config.model.placement_net = ConfigDict()  # see ecgjax/models/placement_net.py
+    config.model.placement_net.fs_hz = config.preprocess.get_ref("fs_hz")
+    config.model.placement_net.before_s = 0.40  # reach of the average beat before the R peak
+    config.model.placement_net.after_s = 0.56  # and after it
+    config.model.placement_net.max_beats = 24  # beats averaged at most
+    config.model.placement_net.patch_s = 0.08  # pieces of the average beat
+    config.model.placement_net.features = 64  # width of a piece's embedding
+    config.model.placement_net.hidden = 256  # width of the joining layers
+    config.model.placement_net.num_blocks = 2  # of them
+    config.model.placement_net.fine_gain = 5.0  # of the second, compressed view of the beat
+    config.model.placement_net.dropout_rate = 0.2
+    config.model.shallow_cnn = ConfigDict()  # see ecgjax/models/shallow_cnn.py
+    config.model.shallow_cnn.update(ORIGINAL_NETWORKS["original"])
+    config.model.shallow_cnn.dropout_rate = 0.5
+
+    shorthands = {
+        "model": "model.name",
+        "preprocess": "preprocess.filter",
+        "seed": "seed",
+        "steps": "num_steps",
+        "kfold": "kfold",
+    }
+    common.parse_args(config, args, shorthands)
+    if config.model.name in ORIGINAL_NETWORKS:
+        _use_original_network(config)
+    if config.preprocess.filter == "original":
+        _use_original_preprocessing(config)
+    return config
+
+
+def _use_original_network(config: ConfigDict) -> None:
+    """A published detector, trained as published, but on exact reversals drawn on the fly."""
+    config.model.shallow_cnn.update(ORIGINAL_NETWORKS[config.model.name])
+    config.model.name = "shallow_cnn"
+    config.batch_size = 128
+    config.data.crop_s = config.data.seconds
+    config.reversal.typed = False
+    config.reversal.none_share = 0.5
+    config.optimizer.name = "adam"
+    config.optimizer.weight_decay = 0.0
+    config.schedule.name = "constant"
+    config.schedule.learning_rate = 1e-3
+    config.schedule.warmup_fraction = 0.0
+    config.ema_decay = 0.0
+    for group in (config.select, config.early_stopping):
+        group.metric = "accuracy"
+    _use_original_preprocessing(config)
+
+
+def _use_original_preprocessing(config: ConfigDict) -> None:
+    config.preprocess.filter = "wavelet_bandpass"
+    config.preprocess.low_hz = 3.0
+    config.preprocess.high_hz = 40.0
+    config.preprocess.normalise = "zscore"

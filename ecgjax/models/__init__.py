@@ -1,0 +1,32 @@
+"""Networks by name."""
+
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from ecgjax.errors import InputError
+from ecgjax.models.beats import BeatWindow
+from ecgjax.models.placement_net import PlacementNet
+from ecgjax.models.shallow_cnn import ShallowCNN
+
+
+def _placement_net(options: ConfigDict, num_outputs: int, dtype: jnp.dtype, axis_name: str | None) -> nn.Module:
+    fields = options.to_dict()
+    window = BeatWindow(**{name: fields.pop(name) for name in ("fs_hz", "before_s", "after_s", "max_beats")})
+    return PlacementNet(window=window, num_outputs=num_outputs, dtype=dtype, **fields)
+
+
+def _shallow_cnn(options: ConfigDict, num_outputs: int, dtype: jnp.dtype, axis_name: str | None) -> nn.Module:
+    return ShallowCNN(num_outputs=num_outputs, dtype=dtype, axis_name=axis_name, **options.to_dict())
+
+
+_BUILDERS: dict[str, Callable[..., nn.Module]] = {"placement_net": _placement_net, "shallow_cnn": _shallow_cnn}
+
+
+def build(config: ConfigDict, num_outputs: int, dtype: jnp.dtype, axis_name: str | None) -> nn.Module:
+    """The network `config.name` with the options in the group of that name, called as `(signal_mv, is_training)`."""
+    if config.name not in _BUILDERS:
+        raise InputError(f"unknown model.name {config.name!r}", f"use one of {', '.join(_BUILDERS)}")
+    return _BUILDERS[config.name](config[config.name], num_outputs, dtype, axis_name)

@@ -1,0 +1,97 @@
+"""A network that scores electrode placements by undoing each and asking whether the result looks right.
+
+By Bayes' rule the probability that a record `x` was written under placement `h` is proportional to the likelihood of
+the undone record `M_h^-1 x` as a rightly wired one, times the prior of `h`. One small network gives the logarithm of
+that likelihood for all placements; so what it learns of one exchange holds for every other, and exchanging electrodes
+of the input exchanges the scores exactly where placements form a group. Placements that lose a potential to the
+neutral electrode cannot be undone; there one of I, II and III is flat, and their powers are the evidence.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ecgjax import leads
+from ecgjax.errors import InputError
+from ecgjax.models.beats import BeatWindow, average_beat
+
+_LIMB_SCALE_LEADS = 3  # I, II and III
+_INDEPENDENT = [leads.LEADS.index(name) for name in leads.INDEPENDENT_LEADS]
+_UNDOABLE = np.array([not placement.uses_neutral for placement in leads.PLACEMENTS])
+_UNDO = jnp.asarray(
+    np.stack([p.inverse.matrix[_INDEPENDENT] for p in leads.PLACEMENTS if not p.uses_neutral]), jnp.float32
+)
+"""[placement, independent lead, lead]"""
+
+
+class PlacementNet(nn.Module):
+    """Log-odds of any reversal and of every placement of `leads.PLACEMENTS`, correct and reversed at even odds.
+
+    Attributes:
+      num_outputs: has to be 1 + the number of placements.
+      window: what is cut around each beat.
+      patch_s: length of the pieces into which the average beat is cut.
+      features: width of the embedding of a piece.
+      hidden: width of the layers that join the pieces.
+      num_blocks: residual blocks among these.
+      fine_gain: small deflections, the P wave above all, are shown a second time as asinh(fine_gain * signal).
+      dropout_rate: in the joining layers, while training.
+      dtype: of the computation; parameters and output are float32.
+    """
+
+    num_outputs: int
+    window: BeatWindow
+    patch_s: float
+    features: int
+    hidden: int
+    num_blocks: int
+    fine_gain: float
+    dropout_rate: float
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, signal_mv: jax.Array, is_training: bool) -> jax.Array:
+        """`[batch, time, lead]` -> `[batch, 1 + placement]`."""
+        if self.num_outputs != 1 + len(_UNDOABLE):
+            raise InputError(
+                f"placement_net has {1 + len(_UNDOABLE)} outputs and the task wants {self.num_outputs}",
+                "train it with reversal.typed=True, or choose another model.name",
+            )
+        beat = jax.vmap(lambda signal: average_beat(signal, self.window))(signal_mv)
+        # The gain of the recorder tells nothing; limb and chest leads count alike, so no exchange changes it.
+        limb_power, chest_power = (jnp.mean(part**2, axis=(1, 2)) for part in jnp.split(beat, 2, axis=2))
+        beat = beat / jnp.sqrt(limb_power + chest_power + 1e-6)[:, None, None]
+
+        undone = jnp.einsum("btl,hml->bhtm", beat, _UNDO)
+        likelihood = self._likelihood(undone, is_training)
+        flatness = self._flatness(beat)
+        scores = jnp.zeros((len(beat), len(_UNDOABLE)))
+        scores = scores.at[:, np.flatnonzero(_UNDOABLE)].set(likelihood).at[:, np.flatnonzero(~_UNDOABLE)].set(flatness)
+
+        correct, *_ = scores.T
+        reversed_ = jax.nn.logsumexp(scores[:, 1:], axis=1) - jnp.log(len(_UNDOABLE) - 1.0)
+        types = scores.at[:, 1:].add(-jnp.log(len(_UNDOABLE) - 1.0))
+        return jnp.concatenate([(reversed_ - correct)[:, None], types], axis=1)
+
+    def _likelihood(self, undone: jax.Array, is_training: bool) -> jax.Array:
+        """Log-likelihood `[batch, placement]` of the beats `[batch, placement, time, lead]` as rightly recorded."""
+        fine = nn.soft_sign(self.fine_gain * undone)
+        shown = jnp.concatenate([undone, fine], axis=-1).astype(self.dtype)
+        num_samples = round(self.patch_s * self.window.fs_hz)
+        patches = shown.reshape(*shown.shape[:2], shown.shape[2] // num_samples, num_samples * shown.shape[3])
+
+        x = nn.gelu(nn.LayerNorm(dtype=self.dtype)(nn.Dense(self.features, dtype=self.dtype)(patches)))
+        x = nn.Dense(self.hidden, dtype=self.dtype)(x.reshape(*x.shape[:2], -1))
+        for _ in range(self.num_blocks):
+            y = nn.gelu(nn.LayerNorm(dtype=self.dtype)(x))
+            y = nn.Dropout(self.dropout_rate, deterministic=not is_training)(y)
+            x = x + nn.Dense(self.hidden, dtype=self.dtype)(y)
+        x = nn.gelu(nn.LayerNorm(dtype=self.dtype)(x))
+        return nn.Dense(1)(x.astype(jnp.float32))[..., 0]
+
+    def _flatness(self, beat: jax.Array) -> jax.Array:
+        """Log-likelihood `[batch, neutral placement]` from how the power of the limb leads is shared."""
+        power = jnp.log(jnp.mean(beat[:, :, :_LIMB_SCALE_LEADS] ** 2, axis=1) + 1e-5)
+        share = power - jax.nn.logsumexp(power, axis=1, keepdims=True)
+        return nn.Dense(np.count_nonzero(~_UNDOABLE))(nn.gelu(nn.Dense(32)(share)))

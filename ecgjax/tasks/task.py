@@ -1,0 +1,56 @@
+"""What the training loop asks of a task."""
+
+from typing import Protocol
+
+import jax
+import numpy as np
+
+from ecgjax.data.records import Split
+from ecgjax.metrics import Metric
+
+Record = dict[str, jax.Array]
+"""One record inside the compiled step: `signal_mv` `[time, lead]` float32 and the task's targets; batched by vmap."""
+
+
+class Task(Protocol):
+    """A frozen dataclass that turns records into batches, losses, predictions and figures.
+
+    Everything but `targets` and `metrics` runs inside the compiled step.
+    """
+
+    name: str
+
+    @property
+    def num_outputs(self) -> int:
+        """Width of the model's output."""
+
+    @property
+    def num_views(self) -> int:
+        """How many times evaluation presents each record, changed each time; 1 for most tasks."""
+
+    def targets(self, split: Split) -> dict[str, np.ndarray]:
+        """Per-record arrays `[record, ...]` that live on the device beside the signals."""
+
+    def training_view(self, key: jax.Array, record: Record) -> Record:
+        """A randomly augmented record and its targets."""
+
+    def evaluation_view(self, record: Record, view: jax.Array) -> Record:
+        """The record as presented for the scalar `view` in `range(num_views)`; deterministic."""
+
+    def loss(self, outputs: jax.Array, batch: Record) -> jax.Array:
+        """`[batch]` from the model's `outputs` `[batch, num_outputs]` and a batched record."""
+
+    def predict(self, outputs: jax.Array, batch: Record) -> dict[str, jax.Array]:
+        """What is written to `predictions_SPLIT.npz`, `[batch, ...]` each: at least `targets` and `scores`."""
+
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the last axis of `scores`."""
+
+    def metrics(self, predictions: dict[str, np.ndarray], num_bootstrap: int) -> dict[str, Metric]:
+        """Figures from host predictions, which also hold `record_ids`, `patient_ids` and `view` `[n]`.
+
+        `num_bootstrap` of 0 leaves the intervals out (while training).
+        """
+
+    def baselines(self, train: Split, test: Split, num_bootstrap: int) -> dict[str, dict[str, Metric]]:
+        """Name -> figures of the methods the network has to beat, on the same records."""
