@@ -1,0 +1,40 @@
+"""What a preparation made, by split and class."""
+
+import collections
+
+from data_prep.build import RecordBuilder
+
+MAX_ROWS = 12
+"""Classes shown of each kind, the most frequent ones."""
+
+
+def print_summary(builder: RecordBuilder) -> None:
+    """Prints the counts of a builder that has just prepared its dataset, and every record it left out."""
+    tallies = builder.tallies
+    print(f"{builder.name}/{builder.variant} {builder.version} in {builder.data_path}")
+    rows: list[tuple[str, list]] = [
+        ("", list(tallies)),
+        ("records", [tally.num_records for tally in tallies.values()]),
+        ("patients", [len(tally.patients) for tally in tallies.values()]),
+    ]
+    for name in _class_names(builder):
+        rows.append((name, [tally.classes[name] for tally in tallies.values()]))
+    for name, cells in rows:
+        print(f"  {name:24}" + "".join(f"{cell:>12}" for cell in cells))
+    clipped = sum(tally.num_clipped for tally in tallies.values())
+    if clipped:
+        print(f"  {clipped} samples lie beyond +-32.767 mV and were clipped")
+    bad = [record for tally in tallies.values() for record in tally.bad]
+    if bad:
+        print(f"  skipped {len(bad)} records:")
+        for record in bad:
+            print(f"    {record.name}: {record.problem}")
+
+
+def _class_names(builder: RecordBuilder) -> list[str]:
+    """The most frequent classes of each kind; the kind is the first word of a class."""
+    total = sum((tally.classes for tally in builder.tallies.values()), collections.Counter())
+    kinds: dict[str, list[str]] = {}
+    for name, _ in total.most_common():
+        kinds.setdefault(name.split()[0], []).append(name)
+    return [name for kind in sorted(kinds, key=lambda kind: len(kinds[kind])) for name in kinds[kind][:MAX_ROWS]]

@@ -1,0 +1,1 @@
+"""Records in memory, from prepared record files."""

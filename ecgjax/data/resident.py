@@ -1,0 +1,73 @@
+"""Splits that stay on the device, and the order in which training visits them."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ecgjax.data.records import Split
+
+Resident = dict
+"""`{"ecg": int16 [record, time, lead], "gain": float32 scalar (units per mV), "targets": {name: [record, ...]}}`"""
+
+
+def resident(split: Split, targets: dict[str, np.ndarray]) -> Resident:
+    """The host arrays of a split and its targets, of the types that the device keeps."""
+    return {
+        "ecg": split.ecg,
+        "gain": np.float32(split.gain),
+        "targets": {name: _device_type(values) for name, values in targets.items()},
+    }
+
+
+def _device_type(values: np.ndarray) -> np.ndarray:
+    if np.issubdtype(values.dtype, np.floating):
+        return values.astype(np.float32)
+    return values if values.dtype == bool else values.astype(np.int32)
+
+
+def random_crop(data: Resident, index: jax.Array, key: jax.Array, num_samples: int) -> dict[str, jax.Array]:
+    """One record with `num_samples` of its signal: `signal_mv` `[num_samples, lead]` float32, and its targets."""
+    offset = jax.random.randint(key, (), 0, data["ecg"].shape[1] - num_samples + 1)
+    return _record(data, index, offset, num_samples)
+
+
+def whole_record(data: Resident, index: jax.Array) -> dict[str, jax.Array]:
+    """One record: `signal_mv` `[time, lead]` float32, and its targets."""
+    return _record(data, index, jnp.int32(0), data["ecg"].shape[1])
+
+
+def _record(data: Resident, index: jax.Array, offset: jax.Array, num_samples: int) -> dict[str, jax.Array]:
+    num_leads = data["ecg"].shape[2]
+    ecg = jax.lax.dynamic_slice(data["ecg"], (index, offset, jnp.int32(0)), (1, num_samples, num_leads))[0]
+    targets = {name: values[index] for name, values in data["targets"].items()}
+    return {"signal_mv": ecg.astype(jnp.float32) / data["gain"], **targets}
+
+
+class BatchOrder:
+    """The records of every step, as a function of the seed alone.
+
+    Batches are cut from an endless row of permutations, one an epoch, so that no record is dropped and a batch may
+    reach into the next epoch.
+    """
+
+    def __init__(self, num_records: int, batch_size: int, seed: int):
+        self.num_records = num_records
+        self.batch_size = batch_size
+        self.seed = seed
+        # A batch seldom touches more than two epochs; the row is never longer in memory than this.
+        self._epoch = functools.lru_cache(maxsize=4)(self._permutation)
+
+    def _permutation(self, epoch: int) -> np.ndarray:
+        # PCG64 seeded by both: epochs of neighbouring seeds have nothing in common.
+        return np.random.default_rng([self.seed, epoch]).permutation(self.num_records).astype(np.int32)
+
+    def indices(self, first_step: int, num_steps: int) -> np.ndarray:
+        """`[num_steps, batch]` int32: the records of `num_steps` steps from `first_step` on."""
+        start = first_step * self.batch_size
+        stop = start + num_steps * self.batch_size
+        epochs = range(start // self.num_records, (stop - 1) // self.num_records + 1)
+        row = np.concatenate([self._epoch(epoch) for epoch in epochs])
+        row = row[start - epochs.start * self.num_records :][: stop - start]
+        return row.reshape(num_steps, self.batch_size)
