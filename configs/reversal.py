@@ -31,24 +31,28 @@ def get_config(args: str = "") -> ConfigDict:
     config.early_stopping.metric = "macro_f1"
     config.early_stopping.mode = "max"
 
+    config.beat = ConfigDict()  # see ecgjax/beats.py
+    config.beat.before_s = 0.40  # reach of the average beat before the R peak
+    config.beat.after_s = 0.56  # and after it
+    config.beat.max_beats = 24  # beats averaged at most
+
     config.reversal = ConfigDict()
+    config.reversal.view = "beat"  # what the network sees: the average beat or the whole signal
     config.reversal.typed = True  # name the placement too; False only detects
     config.reversal.none_share = 0.2  # training records that stay as they are
     config.reversal.random_chest_share = 0.0  # reversals in training that are any order of V1..V6
     config.reversal.neutral_noise_mv = 0.015  # deviation of the potential of RL above LL
-    config.reversal.rotation_rad = 0.05  # deviation of a random turn of the frontal axis
+    config.reversal.rotation_rad = 0.1  # deviation of a random turn of the heart about each axis
+    config.reversal.elongation = 0.1  # deviation of the logarithm of the length of each axis of its dipole
     config.reversal.displacement = 0.1  # of chest electrodes, as a share of their distance
     config.reversal.gain = 0.2  # deviation of the logarithm of the gain
-    config.reversal.noise_mv = 0.03  # level of noise at the electrodes
+    config.reversal.noise_mv = 0.02  # level of noise at the electrodes
+    config.reversal.stretch = 0.07  # deviation of the logarithm of a stretch of the beat in time
 
     config.model = ConfigDict()
     config.model.name = "placement_net"  # placement_net or shallow_cnn
     config.model.placement_net = ConfigDict()  # see ecgjax/models/placement_net.py
-    config.model.placement_net.fs_hz = config.preprocess.get_ref("fs_hz")
-    config.model.placement_net.before_s = 0.40  # reach of the average beat before the R peak
-    config.model.placement_net.after_s = 0.56  # and after it
-    config.model.placement_net.max_beats = 24  # beats averaged at most
-    config.model.placement_net.patch_s = 0.08  # pieces of the average beat
+    config.model.placement_net.patch = 8  # samples of the pieces of the average beat
     config.model.placement_net.features = 64  # width of a piece's embedding
     config.model.placement_net.hidden = 256  # width of the joining layers
     config.model.placement_net.num_blocks = 2  # of them
@@ -80,6 +84,7 @@ def _use_original_network(config: ConfigDict) -> None:
     config.batch_size = 128
     config.data.crop_s = config.data.seconds
     config.reversal.typed = False
+    config.reversal.view = "signal"
     config.reversal.none_share = 0.5
     config.optimizer.name = "adam"
     config.optimizer.weight_decay = 0.0

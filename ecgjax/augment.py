@@ -11,24 +11,45 @@ from ecgjax import leads
 
 _TO_ELECTRODES = jnp.asarray(leads.ELECTRODES_FROM_LEADS, jnp.float32)
 _TO_LEADS = jnp.asarray(leads.LEADS_FROM_ELECTRODES, jnp.float32)
+_FROM_INDEPENDENT = jnp.asarray(leads.LEADS_FROM_INDEPENDENT, jnp.float32)
+_PICK_INDEPENDENT = jnp.eye(len(leads.LEADS))[jnp.array([leads.LEADS.index(name) for name in leads.INDEPENDENT_LEADS])]
+
+# Lead vectors of I, II, V1..V6 (Dower, Machado and Osborne, Clin Cardiol 1980, 3:87-95).
+DOWER = jnp.array(
+    [
+        [0.632, -0.235, 0.059],
+        [0.235, 1.066, -0.132],
+        [-0.515, 0.157, -0.917],
+        [0.044, 0.164, -1.387],
+        [0.882, 0.098, -1.277],
+        [1.213, 0.127, -0.601],
+        [1.125, 0.127, -0.086],
+        [0.831, 0.076, 0.230],
+    ]
+)
+_DIPOLE = jnp.linalg.pinv(DOWER)
 _NUM_LIMB = len(leads.LIMB_ELECTRODES)
 _NUM_CHEST = len(leads.PRECORDIAL_LEADS)
 
 # Samples between the knots of slow noise: 4 Hz at a rate of 100 Hz, between baseline wander and the T wave.
-_SLOW_SAMPLES = 25
+SLOW_SAMPLES = 25
 
 
-def rotate_frontal_plane(angle_rad: jax.Array) -> jax.Array:
-    """`[9, 9]` on electrode potentials: turns the frontal axis of the heart by `angle_rad`.
+def turn_heart(rotation_rad: jax.Array, stretch: jax.Array) -> jax.Array:
+    """`[12, 12]` on leads: turns the heart dipole by a rotation vector `[3]` and scales its axes by exp(`stretch` `[3]`).
 
-    Einthoven's triangle is equilateral, and limb potentials against Wilson's terminal sum to zero; so a turn of the
-    frontal plane is a rotation of (RA, LA, LL) about (1, 1, 1).
+    The dipole (x left, y down, z back) is what Dower's lead vectors explain of the record; the rest, the nearby
+    detail of each chest lead, stays as it is.
     """
-    axis = jnp.ones(3) / jnp.sqrt(3.0)
-    cross = jnp.cross(jnp.eye(3), axis)
+    x, y, z = rotation_rad
+    generator = jnp.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
+    angle = jnp.linalg.norm(rotation_rad) + 1e-6
     # Rodrigues' formula.
-    rotation = jnp.eye(3) + jnp.sin(angle_rad) * cross + (1 - jnp.cos(angle_rad)) * cross @ cross
-    return jnp.eye(_NUM_LIMB + _NUM_CHEST).at[:_NUM_LIMB, :_NUM_LIMB].set(rotation)
+    turn = jnp.eye(3) + jnp.sinc(angle / jnp.pi) * generator
+    turn += 0.5 * jnp.sinc(angle / (2 * jnp.pi)) ** 2 * generator @ generator
+    change = turn * jnp.exp(stretch) - jnp.eye(3)
+    on_independent = jnp.eye(len(leads.INDEPENDENT_LEADS)) + DOWER @ change @ _DIPOLE
+    return _FROM_INDEPENDENT @ on_independent @ _PICK_INDEPENDENT
 
 
 def displace_chest_electrodes(shift: jax.Array) -> jax.Array:
@@ -41,18 +62,21 @@ def displace_chest_electrodes(shift: jax.Array) -> jax.Array:
     return jnp.eye(_NUM_LIMB + _NUM_CHEST).at[_NUM_LIMB:, _NUM_LIMB:].set(weight)
 
 
-def vary_body(key: jax.Array, rotation_rad: float, displacement: float, gain: float) -> jax.Array:
-    """`[12, 12]` on leads: another axis, other electrode sites and another gain.
+def vary_body(key: jax.Array, rotation_rad: float, elongation: float, displacement: float, gain: float) -> jax.Array:
+    """`[12, 12]` on leads: another position of the heart, other electrode sites and another gain.
 
-    `rotation_rad`, `displacement` (of the distance between chest electrodes; half common to all, half of each alone)
-    and `gain` (of its logarithm) are standard deviations.
+    `rotation_rad` (about each axis), `elongation` (of the logarithm of each axis of the dipole), `displacement` (of the
+    distance between chest electrodes; half common to all, half of each alone) and `gain` (of its logarithm) are
+    standard deviations.
     """
-    rotation_key, common_key, single_key, gain_key = jax.random.split(key, 4)
-    rotation = rotate_frontal_plane(rotation_rad * jax.random.normal(rotation_key))
+    rotation_key, elongation_key, common_key, single_key, gain_key = jax.random.split(key, 5)
+    heart = turn_heart(
+        rotation_rad * jax.random.normal(rotation_key, (3,)), elongation * jax.random.normal(elongation_key, (3,))
+    )
     shift = jax.random.normal(common_key) + jax.random.normal(single_key, (_NUM_CHEST,))
     chest = displace_chest_electrodes(displacement * jnp.sqrt(0.5) * jnp.clip(shift, -2.0, 2.0))
     factor = jnp.exp(gain * jax.random.normal(gain_key))
-    return factor * _TO_LEADS @ chest @ rotation @ _TO_ELECTRODES
+    return factor * _TO_LEADS @ chest @ _TO_ELECTRODES @ heart
 
 
 def electrode_noise(key: jax.Array, num_samples: int, sd_mv: float) -> jax.Array:
@@ -63,11 +87,24 @@ def electrode_noise(key: jax.Array, num_samples: int, sd_mv: float) -> jax.Array
     num_electrodes = len(leads.ELECTRODES)
     white_key, slow_key, share_key, level_key = jax.random.split(key, 4)
     white = jax.random.normal(white_key, (num_samples, num_electrodes))
-    place = jnp.arange(num_samples) / _SLOW_SAMPLES
-    knots = jnp.arange(num_samples // _SLOW_SAMPLES + 2)
+    place = jnp.arange(num_samples) / SLOW_SAMPLES
+    knots = jnp.arange(num_samples // SLOW_SAMPLES + 2)
     between = jnp.clip(1 - jnp.abs(place[:, None] - knots), 0)
     # Linear interpolation leaves two thirds of the variance.
     slow = jnp.sqrt(1.5) * between @ jax.random.normal(slow_key, (len(knots), num_electrodes))
     share = jax.random.uniform(share_key, (num_electrodes,))
     level = sd_mv * jnp.abs(jax.random.normal(level_key, (num_electrodes,)))
     return (level * (jnp.sqrt(share) * slow + jnp.sqrt(1 - share) * white)) @ _TO_LEADS.T
+
+
+def stretch_time(key: jax.Array, signal_mv: jax.Array, centre: int, sd: float) -> jax.Array:
+    """Stretches `[time, lead]` about the sample `centre` by a factor whose logarithm has deviation `sd`.
+
+    Interpolated linearly; what would come from outside repeats the edge.
+    """
+    last = signal_mv.shape[0] - 1
+    place = centre + (jnp.arange(last + 1) - centre) * jnp.exp(sd * jax.random.normal(key))
+    place = jnp.clip(place, 0, last)
+    before = jnp.clip(jnp.floor(place).astype(jnp.int32), 0, last - 1)
+    share = (place - before)[:, None]
+    return (1 - share) * signal_mv[before] + share * signal_mv[before + 1]

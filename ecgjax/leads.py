@@ -93,7 +93,9 @@ class Placement:
           InputError: a jack reads RL, so a potential was never recorded.
         """
         if self.uses_neutral:
-            raise InputError(f"{self.name} connects a jack to the neutral electrode and lost a limb potential", "record again")
+            raise InputError(
+                f"{self.name} connects a jack to the neutral electrode and lost a limb potential", "record again"
+            )
         return Placement(f"undo {self.name}", f"undo: {self.description}", {e: jack for jack, e in self.reads.items()})
 
     def apply(self, signal_mv: np.ndarray, neutral_mv: np.ndarray | None = None) -> np.ndarray:
@@ -112,7 +114,9 @@ def permutation(sources: Sequence[str], name: str = "", description: str = "") -
       InputError: `sources` is not an arrangement of the nine signal electrodes.
     """
     if sorted(sources) != sorted(ELECTRODES):
-        raise InputError(f"a permutation holds each of {', '.join(ELECTRODES)} once, not {', '.join(sources)}", "list all nine")
+        raise InputError(
+            f"a permutation holds each of {', '.join(ELECTRODES)} once, not {', '.join(sources)}", "list all nine"
+        )
     reads = {jack: source for jack, source in zip(ELECTRODES, sources, strict=True) if jack != source}
     return Placement(name or "/".join(sources), description or f"jacks read {', '.join(sources)}", reads)
 
@@ -140,8 +144,12 @@ def swap(*pairs: tuple[str, str]) -> Placement:
 CORRECT = Placement("none", "placed correctly", {})
 LIMB_SWAPS = (swap(("RA", "LA")), swap(("RA", "LL")), swap(("LA", "LL")))
 LIMB_CYCLES = (
-    Placement("RA-LA-LL", "limb cables turned: RA reads LA, LA reads LL, LL reads RA", {"RA": "LA", "LA": "LL", "LL": "RA"}),
-    Placement("RA-LL-LA", "limb cables turned: RA reads LL, LL reads LA, LA reads RA", {"RA": "LL", "LL": "LA", "LA": "RA"}),
+    Placement(
+        "RA-LA-LL", "limb cables turned: RA reads LA, LA reads LL, LL reads RA", {"RA": "LA", "LA": "LL", "LL": "RA"}
+    ),
+    Placement(
+        "RA-LL-LA", "limb cables turned: RA reads LL, LL reads LA, LA reads RA", {"RA": "LL", "LL": "LA", "LA": "RA"}
+    ),
 )
 NEUTRAL_SWAPS = (swap(("RA", "RL")), swap(("LA", "RL")), swap(("RA", "RL"), ("LA", "LL")))
 PRECORDIAL_SWAPS = tuple(

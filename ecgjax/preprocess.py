@@ -40,7 +40,9 @@ class Preprocess:
         if self.filter not in FILTERS:
             raise InputError(f"unknown preprocess.filter {self.filter!r}", f"use one of {', '.join(FILTERS)}")
         if self.normalise not in NORMALISATIONS:
-            raise InputError(f"unknown preprocess.normalise {self.normalise!r}", f"use one of {', '.join(NORMALISATIONS)}")
+            raise InputError(
+                f"unknown preprocess.normalise {self.normalise!r}", f"use one of {', '.join(NORMALISATIONS)}"
+            )
         if not 0 < self.low_hz < self.high_hz < self.fs_hz / 2:
             raise InputError(
                 f"the pass band {self.low_hz}-{self.high_hz} Hz does not lie between 0 and half of {self.fs_hz} Hz",

@@ -22,24 +22,24 @@ def on_leads(matrix):
     return leads.LEADS_FROM_ELECTRODES @ np.asarray(matrix) @ leads.ELECTRODES_FROM_LEADS
 
 
-def test_frontal_turn_moves_the_axis_by_its_angle_and_leaves_the_chest():
+def test_turning_the_heart_turns_the_dipole_and_leaves_the_rest():
     signal = np.asarray(random_leads(), float)
-    turned = signal @ on_leads(augment.rotate_frontal_plane(jnp.float32(0.3))).T
-
-    def axis_rad(s):
-        """From lead I along x and aVF, scaled to the same triangle, along y (downwards)."""
-        return np.arctan2(s[:, leads.LEADS.index("aVF")] * 2 / np.sqrt(3), s[:, leads.LEADS.index("I")])
-
-    moved = np.angle(np.exp(1j * (axis_rad(turned) - axis_rad(signal))))
-    np.testing.assert_allclose(np.abs(moved), 0.3, atol=1e-4)
-    assert np.ptp(moved) < 1e-3
-    np.testing.assert_allclose(turned[:, 6:], signal[:, 6:], atol=1e-5)
+    about_z = jnp.array([0.0, 0.0, 0.3])
+    turned = signal @ np.asarray(augment.turn_heart(about_z, jnp.zeros(3))).T
     assert_obeys_einthoven(turned)
+    independent = [leads.LEADS.index(name) for name in leads.INDEPENDENT_LEADS]
+    dower = np.asarray(augment.DOWER)
+    before, after = (np.linalg.lstsq(dower, s[:, independent].T, rcond=None)[0] for s in (signal, turned))
+    rotation = np.array([[np.cos(0.3), -np.sin(0.3), 0], [np.sin(0.3), np.cos(0.3), 0], [0, 0, 1]])
+    np.testing.assert_allclose(after, rotation @ before, atol=1e-4)
+    rest = signal[:, independent] - (dower @ before).T
+    np.testing.assert_allclose(turned[:, independent] - (dower @ after).T, rest, atol=1e-4)
 
 
-def test_limb_cycle_is_a_turn_by_a_third():
-    cycle = on_leads(augment.rotate_frontal_plane(jnp.float32(2 * np.pi / 3)))
-    assert any(np.allclose(cycle, placement.matrix, atol=1e-5) for placement in leads.LIMB_CYCLES)
+def test_stretching_the_dipole_scales_its_axes():
+    along_x = jnp.asarray(augment.DOWER[:, 0]) @ jnp.asarray(leads.LEADS_FROM_INDEPENDENT.T, jnp.float32)
+    stretched = augment.turn_heart(jnp.zeros(3), jnp.array([0.2, 0.5, 0.5])) @ along_x
+    np.testing.assert_allclose(stretched, np.exp(0.2) * along_x, atol=1e-4)
 
 
 def test_chest_displacement_by_one_place_reads_the_neighbour():
@@ -55,14 +55,14 @@ def test_no_displacement_is_no_change():
 
 def test_varied_body_obeys_einthoven_and_differs_by_key():
     signal = random_leads()
-    first, second = (signal @ augment.vary_body(jax.random.key(k), 0.1, 0.2, 0.2).T for k in (1, 2))
+    first, second = (signal @ augment.vary_body(jax.random.key(k), 0.1, 0.1, 0.2, 0.2).T for k in (1, 2))
     assert_obeys_einthoven(first)
     assert jnp.max(jnp.abs(first - second)) > 0.01
 
 
 def test_nothing_to_vary_is_the_identity_on_possible_records():
     signal = random_leads()
-    np.testing.assert_allclose(signal @ augment.vary_body(jax.random.key(0), 0.0, 0.0, 0.0).T, signal, atol=1e-5)
+    np.testing.assert_allclose(signal @ augment.vary_body(jax.random.key(0), 0.0, 0.0, 0.0, 0.0).T, signal, atol=1e-5)
 
 
 def test_electrode_noise_obeys_einthoven_and_has_its_level():

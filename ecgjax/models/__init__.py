@@ -7,15 +7,12 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from ecgjax.errors import InputError
-from ecgjax.models.beats import BeatWindow
 from ecgjax.models.placement_net import PlacementNet
 from ecgjax.models.shallow_cnn import ShallowCNN
 
 
 def _placement_net(options: ConfigDict, num_outputs: int, dtype: jnp.dtype, axis_name: str | None) -> nn.Module:
-    fields = options.to_dict()
-    window = BeatWindow(**{name: fields.pop(name) for name in ("fs_hz", "before_s", "after_s", "max_beats")})
-    return PlacementNet(window=window, num_outputs=num_outputs, dtype=dtype, **fields)
+    return PlacementNet(num_outputs=num_outputs, dtype=dtype, **options.to_dict())
 
 
 def _shallow_cnn(options: ConfigDict, num_outputs: int, dtype: jnp.dtype, axis_name: str | None) -> nn.Module:

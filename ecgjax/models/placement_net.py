@@ -14,7 +14,6 @@ import numpy as np
 
 from ecgjax import leads
 from ecgjax.errors import InputError
-from ecgjax.models.beats import BeatWindow, average_beat
 
 _LIMB_SCALE_LEADS = 3  # I, II and III
 _INDEPENDENT = [leads.LEADS.index(name) for name in leads.INDEPENDENT_LEADS]
@@ -30,8 +29,7 @@ class PlacementNet(nn.Module):
 
     Attributes:
       num_outputs: has to be 1 + the number of placements.
-      window: what is cut around each beat.
-      patch_s: length of the pieces into which the average beat is cut.
+      patch: samples of the pieces into which a beat is cut.
       features: width of the embedding of a piece.
       hidden: width of the layers that join the pieces.
       num_blocks: residual blocks among these.
@@ -41,8 +39,7 @@ class PlacementNet(nn.Module):
     """
 
     num_outputs: int
-    window: BeatWindow
-    patch_s: float
+    patch: int
     features: int
     hidden: int
     num_blocks: int
@@ -51,14 +48,13 @@ class PlacementNet(nn.Module):
     dtype: jnp.dtype
 
     @nn.compact
-    def __call__(self, signal_mv: jax.Array, is_training: bool) -> jax.Array:
-        """`[batch, time, lead]` -> `[batch, 1 + placement]`."""
+    def __call__(self, beat: jax.Array, is_training: bool) -> jax.Array:
+        """Average beats `[batch, time, lead]` -> `[batch, 1 + placement]`; `time` is a multiple of `patch`."""
         if self.num_outputs != 1 + len(_UNDOABLE):
             raise InputError(
                 f"placement_net has {1 + len(_UNDOABLE)} outputs and the task wants {self.num_outputs}",
                 "train it with reversal.typed=True, or choose another model.name",
             )
-        beat = jax.vmap(lambda signal: average_beat(signal, self.window))(signal_mv)
         # The gain of the recorder tells nothing; limb and chest leads count alike, so no exchange changes it.
         limb_power, chest_power = (jnp.mean(part**2, axis=(1, 2)) for part in jnp.split(beat, 2, axis=2))
         beat = beat / jnp.sqrt(limb_power + chest_power + 1e-6)[:, None, None]
@@ -78,20 +74,21 @@ class PlacementNet(nn.Module):
         """Log-likelihood `[batch, placement]` of the beats `[batch, placement, time, lead]` as rightly recorded."""
         fine = nn.soft_sign(self.fine_gain * undone)
         shown = jnp.concatenate([undone, fine], axis=-1).astype(self.dtype)
-        num_samples = round(self.patch_s * self.window.fs_hz)
-        patches = shown.reshape(*shown.shape[:2], shown.shape[2] // num_samples, num_samples * shown.shape[3])
+        patches = shown.reshape(*shown.shape[:2], shown.shape[2] // self.patch, self.patch * shown.shape[3])
 
-        x = nn.gelu(nn.LayerNorm(dtype=self.dtype)(nn.Dense(self.features, dtype=self.dtype)(patches)))
-        x = nn.Dense(self.hidden, dtype=self.dtype)(x.reshape(*x.shape[:2], -1))
-        for _ in range(self.num_blocks):
-            y = nn.gelu(nn.LayerNorm(dtype=self.dtype)(x))
+        x = nn.Dense(self.features, dtype=self.dtype, name="embed")(patches)
+        x = nn.gelu(nn.LayerNorm(dtype=self.dtype, name="embed_norm")(x))
+        x = nn.Dense(self.hidden, dtype=self.dtype, name="join")(x.reshape(*x.shape[:2], -1))
+        for i in range(self.num_blocks):
+            y = nn.gelu(nn.LayerNorm(dtype=self.dtype, name=f"norm_{i}")(x))
             y = nn.Dropout(self.dropout_rate, deterministic=not is_training)(y)
-            x = x + nn.Dense(self.hidden, dtype=self.dtype)(y)
-        x = nn.gelu(nn.LayerNorm(dtype=self.dtype)(x))
-        return nn.Dense(1)(x.astype(jnp.float32))[..., 0]
+            x = x + nn.Dense(self.hidden, dtype=self.dtype, name=f"block_{i}")(y)
+        x = nn.gelu(nn.LayerNorm(dtype=self.dtype, name="score_norm")(x))
+        return nn.Dense(1, name="score")(x.astype(jnp.float32))[..., 0]
 
     def _flatness(self, beat: jax.Array) -> jax.Array:
         """Log-likelihood `[batch, neutral placement]` from how the power of the limb leads is shared."""
         power = jnp.log(jnp.mean(beat[:, :, :_LIMB_SCALE_LEADS] ** 2, axis=1) + 1e-5)
         share = power - jax.nn.logsumexp(power, axis=1, keepdims=True)
-        return nn.Dense(np.count_nonzero(~_UNDOABLE))(nn.gelu(nn.Dense(32)(share)))
+        hidden = nn.gelu(nn.Dense(32, name="flat_hidden")(share))
+        return nn.Dense(np.count_nonzero(~_UNDOABLE), name="flat_score")(hidden)

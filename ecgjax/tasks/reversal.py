@@ -14,7 +14,9 @@ import numpy as np
 import optax
 
 from ecgjax import augment, leads, metrics
+from ecgjax.beats import BeatWindow, average_beat
 from ecgjax.data.records import Split
+from ecgjax.errors import InputError
 from ecgjax.metrics import Metric
 from ecgjax.preprocess import Preprocess
 from ecgjax.tasks import reversal_baselines
@@ -22,6 +24,9 @@ from ecgjax.tasks.task import Record
 
 CLASS_NAMES = tuple(placement.name for placement in leads.PLACEMENTS)
 LIMB_CLASSES = tuple(CLASS_NAMES.index(placement.name) for placement in (*leads.LIMB_SWAPS, *leads.LIMB_CYCLES))
+
+VIEWS = ("beat", "signal")
+"""What the network sees: the average beat or the whole signal."""
 
 _NUM_CLASSES = len(CLASS_NAMES)
 _NONE = CLASS_NAMES.index(leads.CORRECT.name)
@@ -60,17 +65,27 @@ def at_prior(probability: np.ndarray, none: float) -> np.ndarray:
 class Reversal:
     """The task; its options are described in configs/reversal.py."""
 
+    view: str
     typed: bool
     none_share: float
     random_chest_share: float
     neutral_noise_mv: float
     rotation_rad: float
+    elongation: float
     displacement: float
     gain: float
     noise_mv: float
+    stretch: float
+    window: BeatWindow
     preprocess: Preprocess
     seed: int
     name: str = "reversal"
+
+    def __post_init__(self):
+        if self.view not in VIEWS:
+            raise InputError(f"unknown reversal.view {self.view!r}", f"use one of {', '.join(VIEWS)}")
+        if not 0 < self.none_share < 1:
+            raise InputError(f"reversal.none_share is {self.none_share}", "give a share between 0 and 1")
 
     @property
     def num_outputs(self) -> int:
@@ -89,31 +104,45 @@ class Reversal:
         return {"record_hash": np.array([zlib.crc32(str(name).encode()) % 2**31 for name in split.record_ids])}
 
     def training_view(self, key: jax.Array, record: Record) -> Record:
-        class_key, share_key, order_key, body_key, noise_key, neutral_key = jax.random.split(key, 6)
-        placement = jax.random.categorical(class_key, jnp.log(prior(self.none_share)))
-        matrix = _MATRICES[placement]
-        if self.random_chest_share:
-            order = jax.random.permutation(order_key, len(leads.PRECORDIAL_LEADS))
-            is_random = jax.random.bernoulli(share_key, self.random_chest_share) & (placement != _NONE)
-            shuffled = jnp.eye(len(leads.LEADS)).at[_CHEST, _CHEST].set(jnp.eye(len(order))[order])
-            same = jnp.all(_CHEST_ORDERS == order, axis=1)
-            listed = jnp.where(jnp.any(same), jnp.argmax(same), _UNLISTED)
-            matrix = jnp.where(is_random, shuffled, matrix)
-            placement = jnp.where(is_random, listed, placement)
-        body = augment.vary_body(body_key, self.rotation_rad, self.displacement, self.gain)
-        signal_mv = record["signal_mv"] @ (matrix @ body).T
+        draw_key, body_key, stretch_key, noise_key, neutral_key = jax.random.split(key, 5)
+        signal_mv, num_averaged = record["signal_mv"], 1.0
+        if self.view == "beat":
+            # Exchanges leave the beats where they are, so that averaging first is the same and cheaper.
+            signal_mv, num_averaged = average_beat(signal_mv, self.window)
+            signal_mv = augment.stretch_time(stretch_key, signal_mv, self.window.num_before, self.stretch)
+        placement, matrix = self._draw(draw_key)
+        body = augment.vary_body(body_key, self.rotation_rad, self.elongation, self.displacement, self.gain)
         signal_mv += augment.electrode_noise(noise_key, signal_mv.shape[0], self.noise_mv)
-        return self._view(signal_mv, placement, neutral_key)
+        signal_mv = signal_mv @ (matrix @ body).T
+        signal_mv += self._neutral(neutral_key, placement, signal_mv.shape[0]) / jnp.sqrt(jnp.maximum(num_averaged, 1))
+        return {"signal_mv": self.preprocess.normalised(signal_mv), "placement": placement}
 
     def evaluation_view(self, record: Record, view: jax.Array) -> Record:
         key = jax.random.fold_in(jax.random.key(0), record["record_hash"])
-        return self._view(record["signal_mv"] @ _MATRICES[view].T, view, key)
+        signal_mv = record["signal_mv"] @ _MATRICES[view].T
+        signal_mv += self._neutral(key, view, signal_mv.shape[0])
+        if self.view == "beat":
+            signal_mv, _ = average_beat(signal_mv, self.window)
+        return {"signal_mv": self.preprocess.normalised(signal_mv), "placement": view}
 
-    def _view(self, signal_mv: jax.Array, placement: jax.Array, neutral_key: jax.Array) -> Record:
-        neutral_mv = self.neutral_noise_mv * jax.random.normal(neutral_key, (signal_mv.shape[0], 1))
+    def _draw(self, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """A placement for training, as its class and its matrix `[12, 12]`."""
+        class_key, share_key, order_key = jax.random.split(key, 3)
+        placement = jax.random.categorical(class_key, jnp.log(prior(self.none_share)))
+        matrix = _MATRICES[placement]
+        if not self.random_chest_share:
+            return placement, matrix
+        order = jax.random.permutation(order_key, len(leads.PRECORDIAL_LEADS))
+        is_random = jax.random.bernoulli(share_key, self.random_chest_share) & (placement != _NONE)
+        shuffled = jnp.eye(len(leads.LEADS)).at[_CHEST, _CHEST].set(jnp.eye(len(order))[order])
+        same = jnp.all(_CHEST_ORDERS == order, axis=1)
+        listed = jnp.where(jnp.any(same), jnp.argmax(same), _UNLISTED)
+        return jnp.where(is_random, listed, placement), jnp.where(is_random, shuffled, matrix)
+
+    def _neutral(self, key: jax.Array, placement: jax.Array, num_samples: int) -> jax.Array:
+        """`[time, lead]`: what the potential of RL above LL adds to the leads."""
         # _UNLISTED indexes the last class, which leaves the neutral electrode alone.
-        signal_mv = signal_mv + neutral_mv * _NEUTRAL_GAINS[placement]
-        return {"signal_mv": self.preprocess.normalised(signal_mv), "placement": placement}
+        return self.neutral_noise_mv * jax.random.normal(key, (num_samples, 1)) * _NEUTRAL_GAINS[placement]
 
     def loss(self, outputs: jax.Array, batch: Record) -> jax.Array:
         placement = batch["placement"]
@@ -157,7 +186,11 @@ class Reversal:
         methods = reversal_baselines.fit_and_score(train, test, self.seed)
         return {
             name: reversal_figures(
-                scored["targets"], 1 - scored["scores"][:, _NONE], scored["scores"], scored["patient_ids"], num_bootstrap
+                scored["targets"],
+                1 - scored["scores"][:, _NONE],
+                scored["scores"],
+                scored["patient_ids"],
+                num_bootstrap,
             )
             for name, scored in methods.items()
         }
@@ -219,13 +252,15 @@ def _ppv_figures(is_reversed: np.ndarray, any_reversal: np.ndarray, weights: np.
 def _figures_by_class(
     placement: np.ndarray, any_reversal: np.ndarray, scores: np.ndarray | None, weights: np.ndarray
 ) -> dict[str, np.ndarray]:
-    named = {}
-    for index, name in enumerate(CLASS_NAMES):
-        is_class = placement == index
-        if index != _NONE:
-            named[f"detected/{name}"] = metrics.recall(is_class, any_reversal >= 0.5, weights)
-        if scores is not None:
-            is_predicted = scores.argmax(axis=1) == index
-            named[f"recall/{name}"] = metrics.recall(is_class, is_predicted, weights)
-            named[f"f1/{name}"] = metrics.f1(is_class, is_predicted, weights)
+    flagged = (any_reversal >= 0.5).astype(int)
+    detected = metrics.confusion_matrix(placement, flagged, weights, _NUM_CLASSES)[..., 1]
+    occurs = metrics.confusion_matrix(placement, np.zeros_like(flagged), weights, _NUM_CLASSES)[..., 0]
+    with np.errstate(invalid="ignore"):
+        detected = detected / occurs
+    named = {f"detected/{name}": detected[..., i] for i, name in enumerate(CLASS_NAMES) if i != _NONE}
+    if scores is not None:
+        confusion = metrics.confusion_matrix(placement, scores.argmax(axis=1), weights, _NUM_CLASSES)
+        recall, f1 = metrics.recall_by_class(confusion), metrics.f1_by_class(confusion)
+        for i, name in enumerate(CLASS_NAMES):
+            named |= {f"recall/{name}": recall[..., i], f"f1/{name}": f1[..., i]}
     return named

@@ -1,14 +1,19 @@
 """The average beat of a record, found in a way that electrode exchanges cannot disturb.
 
-Beats are found on the slope energy summed over all leads. Permuting limb electrodes permutes and negates the limb
-leads, and permuting chest electrodes permutes V1..V6, so the energy and with it the beats stay the same; and
-averaging is linear. So the average beat of a rewired record is the rewired average beat.
+Beats are found and weighed by the power of the nine electrode potentials about their mean, which no permutation of
+electrodes changes; and averaging is linear. So the average beat of a rewired record is the rewired average beat.
 """
 
 import dataclasses
 
 import jax
 import jax.numpy as jnp
+
+from ecgjax import leads
+
+_ABOUT_MEAN = leads.ELECTRODES_FROM_LEADS - leads.ELECTRODES_FROM_LEADS.mean(axis=0)
+POWER_METRIC = jnp.asarray(_ABOUT_MEAN.T @ _ABOUT_MEAN, jnp.float32)
+"""[12, 12]: the power of the electrode potentials about their mean is `x @ POWER_METRIC @ x` for the leads `x`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,25 +41,26 @@ class BeatWindow:
 
 
 # A beat of the ventricles takes at least this long; a second peak within it is the same beat.
-_REFRACTORY_S = 0.25
-_SMOOTHING_S = 0.1
-# A peak counts when it reaches this share of the median over stretches of _STRETCH_S of their highest.
-_THRESHOLD = 0.25
-_STRETCH_S = 1.5
+REFRACTORY_S = 0.25
+SMOOTHING_S = 0.1
+# A peak counts when it reaches this share of the median over stretches of STRETCH_S of their highest.
+THRESHOLD = 0.25
+STRETCH_S = 1.5
 
 
 def find_beats(signal_mv: jax.Array, window: BeatWindow) -> tuple[jax.Array, jax.Array]:
     """R peaks of `[time, lead]`: sample indices `[max_beats]` in order of time, and which of them are beats."""
     num_samples = signal_mv.shape[0]
-    slope = jnp.diff(signal_mv, axis=0, prepend=signal_mv[:1])
-    kernel = jnp.hanning(2 * round(_SMOOTHING_S * window.fs_hz / 2) + 3)
-    energy = jnp.convolve(jnp.sum(slope**2, axis=1), kernel / jnp.sum(kernel), mode="same")
+    # Central differences: one-sided ones put a symmetric peak between two samples.
+    slope = jnp.gradient(signal_mv, axis=0)
+    kernel = jnp.hanning(2 * round(SMOOTHING_S * window.fs_hz / 2) + 3)
+    energy = jnp.convolve(_power(slope), kernel / jnp.sum(kernel), mode="same")
 
-    reach = round(_REFRACTORY_S * window.fs_hz)
+    reach = round(REFRACTORY_S * window.fs_hz)
     highest = jax.lax.reduce_window(energy, -jnp.inf, jax.lax.max, (2 * reach + 1,), (1,), "SAME")
-    stretch = min(round(_STRETCH_S * window.fs_hz), num_samples)
+    stretch = min(round(STRETCH_S * window.fs_hz), num_samples)
     stretches = energy[: num_samples // stretch * stretch].reshape(-1, stretch)
-    threshold = _THRESHOLD * jnp.median(jnp.max(stretches, axis=1))
+    threshold = THRESHOLD * jnp.median(jnp.max(stretches, axis=1))
 
     sample = jnp.arange(num_samples)
     fits = (sample >= window.num_before) & (sample <= num_samples - (window.num_samples - window.num_before))
@@ -63,19 +69,25 @@ def find_beats(signal_mv: jax.Array, window: BeatWindow) -> tuple[jax.Array, jax
     return peaks, earliest > 0
 
 
-def average_beat(signal_mv: jax.Array, window: BeatWindow) -> jax.Array:
-    """`[time, lead]` -> `[num_samples, lead]`, the mean of the beats with those unlike the others weighed down.
+def average_beat(signal_mv: jax.Array, window: BeatWindow) -> tuple[jax.Array, jax.Array]:
+    """`[time, lead]` -> `[num_samples, lead]` and the number of beats that it averages.
 
-    A beat that differs from the plain mean by half of the mean's energy keeps a weight of 1/e: ectopic beats and
-    artefacts fade. A record without a beat gives zeros.
+    Beats unlike the others are weighed down: one that differs from the plain mean by half of the mean's energy keeps
+    a weight of 1/e, so that ectopic beats and artefacts fade. A record without a beat gives zeros.
     """
     peaks, is_beat = find_beats(signal_mv, window)
     start = jnp.clip(peaks - window.num_before, 0, signal_mv.shape[0] - window.num_samples)
     beats = signal_mv[start[:, None] + jnp.arange(window.num_samples)]
     mean = _weighted_mean(beats, is_beat.astype(jnp.float32))
-    difference = jnp.sum((beats - mean) ** 2, axis=(1, 2))
-    typicality = jnp.exp(-2 * difference / (jnp.sum(mean**2) + 1e-6))
-    return _weighted_mean(beats, is_beat * typicality)
+    difference = jnp.sum(_power(beats - mean), axis=1)
+    weight = is_beat * jnp.exp(-2 * difference / (jnp.sum(_power(mean)) + 1e-6))
+    num_beats = jnp.sum(weight) ** 2 / (jnp.sum(weight**2) + 1e-6)
+    return _weighted_mean(beats, weight), num_beats
+
+
+def _power(signal_mv: jax.Array) -> jax.Array:
+    """`[..., lead]` -> `[...]`"""
+    return jnp.sum((signal_mv @ POWER_METRIC) * signal_mv, axis=-1)
 
 
 def _weighted_mean(beats: jax.Array, weight: jax.Array) -> jax.Array:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ecgjax import leads
-from ecgjax.models.beats import BeatWindow, average_beat, find_beats
+from ecgjax.beats import BeatWindow, average_beat, find_beats
 
 WINDOW = BeatWindow(fs_hz=100.0, before_s=0.4, after_s=0.56, max_beats=24)
 BEATS_AT = np.array([60, 150, 255, 330, 420, 515, 600, 700, 780, 890])
@@ -32,27 +32,31 @@ def test_every_beat_is_found_once():
 
 def test_average_beat_is_the_beat():
     record = synthetic_record()
-    beat = average_beat(record, WINDOW)
+    beat, num_beats = average_beat(record, WINDOW)
     # Around 255, whose neighbours lie outside the window.
     np.testing.assert_allclose(beat[20:76], record[255 - 20 : 255 + 36], atol=0.02)
+    np.testing.assert_allclose(num_beats, len(BEATS_AT), rtol=0.05)
 
 
-@pytest.mark.parametrize("placement", [p for p in leads.PLACEMENTS if not p.uses_neutral], ids=lambda p: p.name)
+EXCHANGES = [*(p for p in leads.PLACEMENTS if not p.uses_neutral), leads.swap(("RA", "V1")), leads.swap(("LL", "V4"))]
+
+
+@pytest.mark.parametrize("placement", EXCHANGES, ids=lambda p: p.name)
 def test_average_beat_of_a_rewired_record_is_the_rewired_average_beat(placement):
     record = synthetic_record(0.02)
-    rewired = average_beat(placement.apply(record).astype(np.float32), WINDOW)
-    np.testing.assert_allclose(rewired, placement.apply(np.asarray(average_beat(record, WINDOW))), atol=1e-4)
+    rewired, _ = average_beat(placement.apply(record).astype(np.float32), WINDOW)
+    np.testing.assert_allclose(rewired, placement.apply(np.asarray(average_beat(record, WINDOW)[0])), atol=1e-4)
 
 
 def test_a_single_artefact_hardly_shows():
     record, disturbed = synthetic_record(), synthetic_record()
     disturbed[250:262, :] += 3 * np.random.default_rng(1).normal(size=(12, 12)).astype(np.float32)
-    difference = np.abs(np.asarray(average_beat(disturbed, WINDOW) - average_beat(record, WINDOW)))
+    difference = np.abs(np.asarray(average_beat(disturbed, WINDOW)[0] - average_beat(record, WINDOW)[0]))
     # Without weights, a tenth of the artefact would remain.
     assert difference.max() < 0.1
 
 
 def test_a_flat_record_has_no_beat():
-    beat = jax.jit(lambda s: average_beat(s, WINDOW))(np.zeros((1000, 12), np.float32))
-    assert np.all(np.isfinite(beat))
+    beat, num_beats = jax.jit(lambda s: average_beat(s, WINDOW))(np.zeros((1000, 12), np.float32))
     assert not np.any(beat)
+    assert num_beats == 0

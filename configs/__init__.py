@@ -1,0 +1,1 @@
+"""One configuration file a task; `common` holds what they share."""

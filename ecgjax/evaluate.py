@@ -1,0 +1,133 @@
+"""Scoring every record under every view, with static shapes."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from ecgjax.data.records import Split
+from ecgjax.data.resident import Resident, whole_record
+from ecgjax.metrics import Metric
+from ecgjax.parallel import AXIS, Parallel, to_host
+from ecgjax.runlog import git_version, hardware, to_json
+from ecgjax.state import Variables
+from ecgjax.tasks.task import Task
+
+Predictions = dict[str, np.ndarray]
+"""Arrays `[record * view, ...]`: what the task predicts, `loss`, `record_ids`, `patient_ids` and `view`."""
+
+
+def make_evaluation_step(task: Task, module: nn.Module) -> Callable[[Variables, Resident, dict], dict]:
+    """The per-device function `(variables, data, {"index": [batch], "view": [batch]}) -> predictions`.
+
+    The predictions `[batch, ...]` of all devices come back on every one.
+    """
+
+    def step(variables: Variables, data: Resident, batch: dict) -> dict:
+        records = jax.vmap(lambda index, view: task.evaluation_view(whole_record(data, index), view))(
+            batch["index"], batch["view"]
+        )
+        outputs: Any = module.apply(variables, records["signal_mv"], is_training=False)
+        predictions = {**task.predict(outputs, records), "loss": task.loss(outputs, records)}
+        return jax.lax.all_gather(predictions, AXIS, tiled=True)
+
+    return step
+
+
+class Evaluator:
+    """Scores splits with a compiled step that is shared by all of them."""
+
+    def __init__(self, task: Task, module: nn.Module, parallel: Parallel, batch_size: int):
+        parallel.check_batch("evaluation.batch_size", batch_size)
+        self._task = task
+        self._parallel = parallel
+        self._batch_size = batch_size
+        self._step = parallel.compile(make_evaluation_step(task, module), donate=False)
+
+    def predict(self, members: list[Variables], data: Resident, split: Split) -> tuple[Predictions, float]:
+        """Predictions for every record of `split` under every view, and records (times views and members) a second.
+
+        The variables of the `members` of an ensemble, whose predictions are averaged, and `data` are on the devices.
+        The last batch is filled up with the first record, whose surplus predictions are cut off; one transfer brings
+        all to the host. The rate leaves the first batch out, which may have to be compiled, unless it is the only one.
+        """
+        num_views = self._task.num_views
+        index = np.repeat(np.arange(len(split.record_ids), dtype=np.int32), num_views)
+        view = np.tile(np.arange(num_views, dtype=np.int32), len(split.record_ids))
+        padding = -len(index) % self._batch_size
+        padded = {"index": np.pad(index, (0, padding)), "view": np.pad(view, (0, padding))}
+
+        batches: list[list[dict[str, jax.Array]]] = [[] for _ in members]
+        num_timed, began = 0, time.perf_counter()
+        for start in range(0, len(padded["index"]), self._batch_size):
+            rows = slice(start, start + self._batch_size)
+            batch = self._parallel.shard({name: values[rows] for name, values in padded.items()})
+            for variables, done in zip(members, batches, strict=True):
+                done.append(self._step(variables, data, batch))
+            num_timed += self._batch_size
+            if start == 0 and len(padded["index"]) > self._batch_size:
+                jax.block_until_ready(batches)
+                num_timed, began = 0, time.perf_counter()
+        jax.block_until_ready(batches)
+        rate = num_timed * len(members) / (time.perf_counter() - began)
+
+        ids = {"record_ids": split.record_ids[index], "patient_ids": split.patient_ids[index], "view": view}
+        predictions = averaged([_rows(done, len(index)) for done in to_host(batches)])
+        return {**predictions, **ids}, rate
+
+
+def _rows(batches: list[dict[str, np.ndarray]], num_rows: int) -> dict[str, np.ndarray]:
+    """The first `num_rows` of batches in a row."""
+    return {name: np.concatenate([batch[name] for batch in batches])[:num_rows] for name in batches[0]}
+
+
+def averaged(members: list[Predictions]) -> Predictions:
+    """Predictions of an ensemble: floating outputs are means over its members, the others and targets the first's."""
+    first = members[0]
+    return {
+        name: np.mean([member[name] for member in members], axis=0, dtype=values.dtype)
+        if np.issubdtype(values.dtype, np.floating) and name != "targets"
+        else values
+        for name, values in first.items()
+    }
+
+
+def joined(parts: list[Predictions]) -> Predictions:
+    """Predictions for several sets of records, one after the other."""
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def figures(task: Task, predictions: Predictions, num_bootstrap: int) -> dict[str, Metric]:
+    """The task's metrics, and the mean loss."""
+    loss = float(np.mean(predictions["loss"], dtype=np.float64))
+    return {**task.metrics(predictions, num_bootstrap), "loss": Metric(loss, None, len(predictions["loss"]))}
+
+
+def results_of(
+    config: ConfigDict,
+    split: Split,
+    metrics: dict[str, Metric],
+    baselines: dict[str, dict[str, Metric]],
+    *,
+    wall_s: float,
+    records_per_s: float,
+) -> dict[str, Any]:
+    """The content of `results.json`."""
+    return {
+        "task": config.task,
+        "dataset": split.dataset,
+        "split": split.split,
+        "n_records": len(split.record_ids),
+        "n_patients": len(np.unique(split.patient_ids)),
+        "seed": config.seed,
+        "git": git_version(),
+        "hardware": hardware(),
+        "wall_s": round(wall_s, 3),
+        "records_per_s": round(records_per_s, 1),
+        "metrics": to_json(metrics),
+        "baselines": {name: to_json(rival) for name, rival in baselines.items()},
+    }

@@ -1,0 +1,161 @@
+"""What a config stands for: checked, its data loaded, its task and network built."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from pathlib import Path
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+from jax.experimental import multihost_utils
+from ml_collections import ConfigDict
+
+import data_prep
+from ecgjax import models, state, tasks
+from ecgjax.checkpoints import Checkpoints
+from ecgjax.data.records import Split, load_split
+from ecgjax.data.resident import Resident, random_crop, resident
+from ecgjax.errors import InputError
+from ecgjax.evaluate import Evaluator, Predictions
+from ecgjax.optimizers import build_optimizer, build_schedule
+from ecgjax.parallel import AXIS, Parallel, to_host
+from ecgjax.preprocess import Preprocess
+from ecgjax.tasks.task import Record, Task
+from ecgjax.workdir import CHECKPOINTS
+
+DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """All that training and evaluation need, except data and state."""
+
+    config: ConfigDict
+    task: Task
+    module: nn.Module
+    schedule: optax.Schedule
+    optimizer: optax.GradientTransformation
+    parallel: Parallel
+    crop_samples: int
+    signal_shape: tuple[int, int]
+
+    def create_state(self) -> state.TrainState:
+        """The state before the first step; traceable."""
+        key = state.initial_key(self.config.seed)
+        return state.create(key, self.module, self.signal_shape, self.optimizer, self.config.ema_decay)
+
+    def initial_state(self) -> state.TrainState:
+        """The state before the first step, as host arrays."""
+        return to_host(jax.jit(self.create_state)())
+
+    def abstract_state(self) -> state.TrainState:
+        """Shapes and types of the state."""
+        return jax.eval_shape(self.create_state)
+
+    def num_parameters(self) -> int:
+        """Trained weights."""
+        return state.num_parameters(self.abstract_state())
+
+    def best_variables(self, workdir: Path) -> state.Variables:
+        """Those of the best checkpoint of the run in `workdir`, on every device."""
+        with Checkpoints(workdir / CHECKPOINTS, self.config.to_dict(), writes=False) as checkpoints:
+            best, _ = checkpoints.restore_best(self.abstract_state())
+        return self.parallel.replicate(best.evaluated())
+
+    def train_step(self) -> Callable:
+        """The per-device step of `state.make_train_step`."""
+        return state.make_train_step(
+            self.config,
+            self.task,
+            self.module,
+            tx=self.optimizer,
+            schedule=self.schedule,
+            crop_samples=self.crop_samples,
+        )
+
+    def resident(self, split: Split) -> Resident:
+        """The split and the task's targets, on every device."""
+        return self.parallel.replicate(resident(split, self.task.targets(split)))
+
+    @functools.cached_property
+    def evaluator(self) -> Evaluator:
+        """Scores splits on all devices."""
+        return Evaluator(self.task, self.module, self.parallel, self.config.evaluation.batch_size)
+
+    def predict(self, members: list[state.Variables], split: Split) -> tuple[Predictions, float]:
+        """Predictions for every record and view of a split, averaged over `members`; records a second."""
+        return self.evaluator.predict(members, self.resident(split), split)
+
+
+def load(config: ConfigDict, split: str) -> Split:
+    """A split of the dataset of `config`, prepared first where it is absent and can be made."""
+    data = config.data
+    if jax.process_index() == 0:
+        data_prep.ensure_prepared(data.name, data.variant, data.dir)
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices("data prepared")
+    return load_split(data.name, data.variant, split, data.dir, preprocess(config), data.seconds)
+
+
+def preprocess(config: ConfigDict) -> Preprocess:
+    """The preprocessing that `config` asks for."""
+    return Preprocess(**config.preprocess.to_dict())
+
+
+def build(config: ConfigDict, train: Split) -> Experiment:
+    """Task, network, optimiser and devices for records like those of `train`; raises InputError on unknown names."""
+    parallel, task, module, schedule = _parts(config)
+    crop_samples = round(config.data.crop_s * train.fs_hz)
+
+    def training_view(data: Resident) -> Record:
+        key = state.step_key(config.seed)
+        return task.training_view(key, random_crop(data, jnp.int32(0), key, crop_samples))
+
+    return Experiment(
+        config=config,
+        task=task,
+        module=module,
+        schedule=schedule,
+        optimizer=build_optimizer(config.optimizer, schedule),
+        parallel=parallel,
+        crop_samples=crop_samples,
+        signal_shape=jax.eval_shape(training_view, resident(train, task.targets(train)))["signal_mv"].shape,
+    )
+
+
+def _parts(config: ConfigDict) -> tuple[Parallel, Task, nn.Module, optax.Schedule]:
+    """What can be built before the data are there."""
+    parallel = Parallel(config.sharding)
+    parallel.check_batch("batch_size", config.batch_size)
+    parallel.check_batch("evaluation.batch_size", config.evaluation.batch_size)
+    task = tasks.build(config)
+    module = models.build(config.model, task.num_outputs, DTYPES[config.dtype], AXIS)
+    return parallel, task, module, build_schedule(config.schedule, config.num_steps)
+
+
+def check(config: ConfigDict) -> None:
+    """Raises InputError for what cannot be run, as far as that shows before the data are there."""
+    _check_choice(config, "dtype", tuple(DTYPES))
+    for group in ("select", "early_stopping"):
+        _check_choice(config[group], "mode", ("min", "max"), f"{group}.")
+    if config.kfold == 1 or config.kfold < 0:
+        raise InputError(f"kfold is {config.kfold}", "give 0 (off) or 2 and more")
+    for name in ("num_steps", "steps_per_dispatch", "log_every", "eval_every", "checkpoint_every"):
+        if config[name] < 1:
+            raise InputError(f"{name} is {config[name]}", "give 1 or more")
+    if not 0 < config.data.crop_s <= config.data.seconds:
+        raise InputError(
+            f"data.crop_s is {config.data.crop_s}",
+            f"give seconds above 0 and up to data.seconds, {config.data.seconds}",
+        )
+    if not 0 <= config.ema_decay < 1:
+        raise InputError(f"ema_decay is {config.ema_decay}", "give 0 (off) or more, and less than 1")
+    *_, schedule = _parts(config)
+    build_optimizer(config.optimizer, schedule)
+
+
+def _check_choice(config: ConfigDict, name: str, choices: tuple[str, ...], group: str = "") -> None:
+    if config[name] not in choices:
+        raise InputError(f"unknown {group}{name} {config[name]!r}", f"use one of {', '.join(choices)}")

@@ -1,0 +1,80 @@
+"""Trains, tests and reports.
+
+    python -m ecgjax.main --config=configs/TASK.py[:ARGS] [--config.FIELD=VALUE ...] [--workdir=DIR] [--distributed]
+
+Exit status: 0 when done, and after SIGTERM or SIGINT once the state is saved (the same command resumes); 2 for bad
+input, which is told on one line; 3 when loss or gradient are no longer finite.
+"""
+
+import os
+import re
+import runpy
+import sys
+from pathlib import Path
+
+import jax
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+from ecgjax import cli
+from ecgjax.errors import InputError
+from ecgjax.interrupt import StoppedError
+from ecgjax.train import DivergedError, train_and_evaluate
+
+_DIVERGED = 3
+
+_CONFIG = config_flags.DEFINE_config_file("config", None, "config file of a task, configs/TASK.py[:ARGS]")
+_DISTRIBUTED = flags.DEFINE_bool(
+    "distributed", False, "one of several processes, which find each other as jax.distributed does (SLURM, MPI, ...)"
+)
+_WORKDIR = flags.DEFINE_string("workdir", None, "where everything is written; runs/TASK by default")
+
+
+def main() -> None:
+    """Runs the config of the command line."""
+    explain(sys.argv)
+    if _DISTRIBUTED.value:
+        jax.distributed.initialize()
+    config = _CONFIG.value
+    run(config, Path(_WORKDIR.value or f"runs/{config.task}"))
+
+
+def run(config: ConfigDict, workdir: Path) -> None:
+    """Trains and evaluates; a run that diverges or is stopped ends with one line and the status given above."""
+    if config.compilation_cache_dir:
+        jax.config.update("jax_compilation_cache_dir", os.path.expanduser(config.compilation_cache_dir))
+    try:
+        train_and_evaluate(config, workdir)
+    except DivergedError as error:
+        cli.fail(str(error), _DIVERGED)
+    except StoppedError as error:
+        print(f"stopped by {error}; the same command resumes", file=sys.stderr)
+
+
+def explain(argv: list[str]) -> None:
+    """Raises InputError for a config that cannot be loaded and for overrides that do not fit it, naming the choices."""
+    given = [match for argument in argv if (match := re.fullmatch(r"--?config=([^:]*):?(.*)", argument))]
+    if not given:
+        raise InputError("no --config is given", f"use --config=FILE with {_shipped()}")
+    path, arguments = given[-1].groups()
+    if not Path(path).is_file():
+        raise InputError(f"there is no config file {path!r}", f"use {_shipped()}")
+    config = _load(path, arguments)
+    for argument in argv:
+        if override := re.fullmatch(r"--?config\.([^=]+)=(.*)", argument):
+            cli.set_field(config, *override.groups())
+
+
+def _load(path: str, arguments: str) -> ConfigDict:
+    """`get_config(arguments)` of the config file."""
+    return runpy.run_path(path)["get_config"](arguments)
+
+
+def _shipped() -> str:
+    """The config files of the current folder."""
+    names = sorted(str(path) for path in Path("configs").glob("*.py") if path.stem not in ("__init__", "common"))
+    return ", ".join(names) or "a config file, from the folder that holds configs/"
+
+
+if __name__ == "__main__":
+    cli.run(main, explain)

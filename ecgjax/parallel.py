@@ -1,0 +1,121 @@
+"""Data parallelism: one per-device step, run by `jax.pmap` or `jax.shard_map` over the axis `batch`.
+
+Both take the state and the data whole, on every device, and a batch of indices cut between the devices; both give back
+what is the same on every device. So nothing outside this file, checkpoints included, knows how many there are.
+Results are the same for any number of devices up to the order of summation, with one exception: dropout masks are
+drawn by device.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from ecgjax.errors import InputError
+
+AXIS = "batch"
+SHARDINGS = ("pmap", "shard_map")
+
+Tree = Any
+
+
+class Parallel:
+    """Places arrays on the devices and compiles per-device steps for them."""
+
+    def __init__(self, sharding: str):
+        if sharding not in SHARDINGS:
+            raise InputError(f"unknown sharding {sharding!r}", f"use one of {', '.join(SHARDINGS)}")
+        self.sharding = sharding
+        self.num_devices = jax.device_count()
+        self._global_mesh = Mesh(np.array(jax.devices()), (AXIS,))
+        # pmap is handed what one process holds, shard_map arrays that span the processes.
+        self._mesh = self._global_mesh.local_mesh if sharding == "pmap" else self._global_mesh
+        # Forced host devices share a thread pool: with two steps in flight their collectives wait for each other.
+        self._one_at_a_time = jax.default_backend() == "cpu" and self.num_devices > 1
+
+    def check_batch(self, name: str, batch_size: int) -> None:
+        """Raises InputError unless the devices can share a batch evenly."""
+        if batch_size < 1 or batch_size % self.num_devices:
+            raise InputError(
+                f"{name} is {batch_size}, for {self.num_devices} devices",
+                f"give a positive multiple of {self.num_devices}",
+            )
+
+    def replicate(self, tree: Tree) -> Tree:
+        """Host arrays, equal in every process -> the same on every device."""
+        replicated = NamedSharding(self._mesh, P())
+        return jax.tree.map(
+            lambda x: jax.make_array_from_callback(np.shape(x), replicated, lambda index: np.asarray(x)[index]), tree
+        )
+
+    def shard(self, batch: Tree) -> Tree:
+        """Host arrays `[..., batch]` -> `[device, ..., batch / devices]`, a part on each device.
+
+        Every process passes the whole batch and places the parts of its own devices.
+        """
+        cut = NamedSharding(self._mesh, P(AXIS))
+        own = [
+            (place, device)
+            for place, device in enumerate(self._global_mesh.devices.flat)
+            if device.process_index == jax.process_index()
+        ]
+
+        def placed(x: np.ndarray) -> jax.Array:
+            parts = np.stack(np.split(x, self.num_devices, axis=-1))
+            if self.sharding == "pmap":
+                return jax.device_put(parts[[place for place, _ in own]], cut)
+            arrays = [jax.device_put(parts[place : place + 1], device) for place, device in own]
+            return jax.make_array_from_single_device_arrays(parts.shape, cut, arrays)
+
+        return jax.tree.map(placed, batch)
+
+    def compile(self, step: Callable[[Tree, Tree, Tree], Tree], donate: bool) -> Callable[[Tree, Tree, Tree], Tree]:
+        """Compiles `step(state, data, batch)`, whose results are equal on all devices.
+
+        `state` and `data` come from `replicate`, `batch` from `shard`; `donate` gives up the memory of `state`.
+        """
+        donated = (0,) if donate else ()
+        if self.sharding == "pmap":
+            compiled = jax.pmap(
+                step,
+                AXIS,
+                in_axes=(None, None, 0),
+                out_axes=None,
+                devices=list(self._global_mesh.devices.flat),
+                donate_argnums=donated,
+            )
+        else:
+
+            def on_device(state: Tree, data: Tree, batch: Tree) -> Tree:
+                return step(state, data, jax.tree.map(lambda x: x[0], batch))
+
+            # check_vma=False keeps gradients those of one device until the step averages them, as under pmap.
+            compiled = jax.jit(
+                jax.shard_map(
+                    on_device,
+                    mesh=self._global_mesh,
+                    in_specs=(P(), P(), P(AXIS)),
+                    out_specs=P(),
+                    check_vma=False,
+                ),
+                donate_argnums=donated,
+            )
+        if not self._one_at_a_time:
+            return compiled
+        return lambda *arguments: jax.block_until_ready(compiled(*arguments))
+
+
+def any_process(flag: bool) -> bool:
+    """Whether `flag` is set in at least one process; every process has to call this at the same step."""
+    if jax.process_count() == 1:
+        return flag
+    return bool(np.any(multihost_utils.process_allgather(np.asarray(flag))))
+
+
+def to_host(tree: Tree) -> Tree:
+    """Copies of arrays that are equal on all devices; the copies outlive donation."""
+    return jax.tree.map(lambda x: np.array(x.addressable_data(0)), tree)
