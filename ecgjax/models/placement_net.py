@@ -14,6 +14,7 @@ import numpy as np
 
 from ecgjax import leads
 from ecgjax.errors import InputError
+from ecgjax.models.layers import Dense, LayerNorm
 
 _LIMB_SCALE_LEADS = 3  # I, II and III
 _INDEPENDENT = [leads.LEADS.index(name) for name in leads.INDEPENDENT_LEADS]
@@ -76,15 +77,15 @@ class PlacementNet(nn.Module):
         shown = jnp.concatenate([undone, fine], axis=-1).astype(self.dtype)
         patches = shown.reshape(*shown.shape[:2], shown.shape[2] // self.patch, self.patch * shown.shape[3])
 
-        x = nn.Dense(self.features, dtype=self.dtype, name="embed")(patches)
-        x = nn.gelu(nn.LayerNorm(dtype=self.dtype, name="embed_norm")(x))
-        x = nn.Dense(self.hidden, dtype=self.dtype, name="join")(x.reshape(*x.shape[:2], -1))
+        x = Dense(self.features, self.dtype, name="embed")(patches)
+        x = nn.gelu(LayerNorm(self.dtype, name="embed_norm")(x))
+        x = Dense(self.hidden, self.dtype, name="join")(x.reshape(*x.shape[:2], -1))
         for i in range(self.num_blocks):
-            y = nn.gelu(nn.LayerNorm(dtype=self.dtype, name=f"norm_{i}")(x))
+            y = nn.gelu(LayerNorm(self.dtype, name=f"norm_{i}")(x))
             y = nn.Dropout(self.dropout_rate, deterministic=not is_training)(y)
-            x = x + nn.Dense(self.hidden, dtype=self.dtype, name=f"block_{i}")(y)
-        x = nn.gelu(nn.LayerNorm(dtype=self.dtype, name="score_norm")(x))
-        return nn.Dense(1, name="score")(x.astype(jnp.float32))[..., 0]
+            x = x + Dense(self.hidden, self.dtype, name=f"block_{i}")(y)
+        x = nn.gelu(LayerNorm(self.dtype, name="score_norm")(x))
+        return Dense(1, jnp.float32, name="score")(x)[..., 0]
 
     def _flatness(self, beat: jax.Array) -> jax.Array:
         """Log-likelihood `[batch, neutral placement]` from how the power of the limb leads is shared."""

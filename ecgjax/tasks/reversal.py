@@ -13,23 +13,20 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from ecgjax import augment, leads, metrics
+from ecgjax import augment, leads
 from ecgjax.beats import BeatWindow, average_beat
 from ecgjax.data.records import Split
 from ecgjax.errors import InputError
 from ecgjax.metrics import Metric
 from ecgjax.preprocess import Preprocess
 from ecgjax.tasks import reversal_baselines
+from ecgjax.tasks.reversal_figures import CLASS_NAMES, NONE, prior, reversal_figures
 from ecgjax.tasks.task import Record
-
-CLASS_NAMES = tuple(placement.name for placement in leads.PLACEMENTS)
-LIMB_CLASSES = tuple(CLASS_NAMES.index(placement.name) for placement in (*leads.LIMB_SWAPS, *leads.LIMB_CYCLES))
 
 VIEWS = ("beat", "signal")
 """What the network sees: the average beat or the whole signal."""
 
 _NUM_CLASSES = len(CLASS_NAMES)
-_NONE = CLASS_NAMES.index(leads.CORRECT.name)
 _UNLISTED = -1
 """Target of a random chest permutation that is none of the classes: reversed, of no type."""
 
@@ -46,19 +43,6 @@ def _chest_order(placement: leads.Placement) -> list[int]:
 
 
 _CHEST_ORDERS = jnp.asarray([_chest_order(placement) for placement in leads.PLACEMENTS])
-
-
-def prior(none: float) -> np.ndarray:
-    """`[class]`: the probability `none` for a correct record, the rest shared by the reversals."""
-    share = np.full(_NUM_CLASSES, (1 - none) / (_NUM_CLASSES - 1))
-    share[_NONE] = none
-    return share
-
-
-def at_prior(probability: np.ndarray, none: float) -> np.ndarray:
-    """Class probabilities `[..., class]` at a prior of one half, carried over to the prior `none` (Bayes' rule)."""
-    weighed = probability * (prior(none) / prior(0.5))
-    return weighed / weighed.sum(axis=-1, keepdims=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,9 +117,9 @@ class Reversal:
         if not self.random_chest_share:
             return placement, matrix
         order = jax.random.permutation(order_key, len(leads.PRECORDIAL_LEADS))
-        is_random = jax.random.bernoulli(share_key, self.random_chest_share) & (placement != _NONE)
+        is_random = jax.random.bernoulli(share_key, self.random_chest_share) & (placement != NONE)
         shuffled = jnp.eye(len(leads.LEADS)).at[_CHEST, _CHEST].set(jnp.eye(len(order))[order])
-        same = jnp.all(_CHEST_ORDERS == order, axis=1)
+        same = jnp.all(order == _CHEST_ORDERS, axis=1)
         listed = jnp.where(jnp.any(same), jnp.argmax(same), _UNLISTED)
         return jnp.where(is_random, listed, placement), jnp.where(is_random, shuffled, matrix)
 
@@ -146,7 +130,7 @@ class Reversal:
 
     def loss(self, outputs: jax.Array, batch: Record) -> jax.Array:
         placement = batch["placement"]
-        is_reversed = placement != _NONE
+        is_reversed = placement != NONE
         # Outputs are log-odds at even priors; training draws at others (logit adjustment, Menon et al., ICLR 2021).
         adjustment = jnp.log(prior(self.none_share) / prior(0.5))
         odds = jnp.log((1 - self.none_share) / self.none_share)
@@ -156,7 +140,7 @@ class Reversal:
         any_loss = optax.sigmoid_binary_cross_entropy(outputs[:, 0] + odds, is_reversed.astype(jnp.float32))
         is_typed = placement != _UNLISTED
         type_loss = optax.softmax_cross_entropy_with_integer_labels(
-            outputs[:, 1:] + adjustment, jnp.where(is_typed, placement, _NONE)
+            outputs[:, 1:] + adjustment, jnp.where(is_typed, placement, NONE)
         )
         return any_loss + is_typed * type_loss
 
@@ -164,7 +148,7 @@ class Reversal:
         placement = batch["placement"]
         if not self.typed:
             scores = jax.nn.softmax(outputs)
-            return {"targets": (placement != _NONE).astype(jnp.int32), "scores": scores, "placement": placement,
+            return {"targets": (placement != NONE).astype(jnp.int32), "scores": scores, "placement": placement,
                     "any_reversal": scores[:, 1]}  # fmt: skip
         return {
             "targets": placement,
@@ -187,7 +171,7 @@ class Reversal:
         return {
             name: reversal_figures(
                 scored["targets"],
-                1 - scored["scores"][:, _NONE],
+                1 - scored["scores"][:, NONE],
                 scored["scores"],
                 scored["patient_ids"],
                 num_bootstrap,
@@ -195,72 +179,25 @@ class Reversal:
             for name, scored in methods.items()
         }
 
-
-def reversal_figures(
-    placement: np.ndarray,
-    any_reversal: np.ndarray,
-    scores: np.ndarray | None,
-    patient_ids: np.ndarray,
-    num_bootstrap: int,
-) -> dict[str, Metric]:
-    """Figures of detection, and with `scores` `[n, class]` of typing, at priors of 50 % and 2 %.
-
-    `placement` `[n]` is the true class and `any_reversal` `[n]` the probability of a reversal at even priors.
-    """
-    is_reversed = placement != _NONE
-    is_limb = np.isin(placement, LIMB_CLASSES)
-
-    def figures(weights: np.ndarray) -> dict[str, np.ndarray]:
-        """From the weights of an even prior."""
-        named = {}
-        for prevalence, suffix in ((0.5, ""), (0.02, "_at_2pct")):
-            odds = any_reversal * prevalence
-            probability = odds / (odds + (1 - any_reversal) * (1 - prevalence))
-            flagged = probability >= 0.5
-            weighed = weights * np.where(is_reversed, 2 * prevalence, 2 * (1 - prevalence))
-            named[f"accuracy{suffix}"] = metrics.accuracy(is_reversed, flagged, weighed)
-            named[f"recall{suffix}"] = metrics.recall(is_reversed, flagged, weighed)
-            named[f"specificity{suffix}"] = metrics.specificity(is_reversed, flagged, weighed)
-            named[f"ece{suffix}"] = metrics.ece(is_reversed, probability, weighed)
-            if scores is not None:
-                typed = at_prior(scores, 1 - prevalence).argmax(axis=1)
-                confusion = metrics.confusion_matrix(placement, typed, weighed, _NUM_CLASSES)
-                named[f"macro_f1{suffix}"] = metrics.macro_f1(confusion)
-        named["precision"] = metrics.precision(is_reversed, any_reversal >= 0.5, weights)
-        named["auroc"] = metrics.auroc(is_reversed, any_reversal, weights)
-        named["auroc_limb"] = metrics.auroc(is_limb, any_reversal, weights * (is_limb | ~is_reversed))
-        named |= _ppv_figures(is_reversed, any_reversal, weights)
-        named |= _figures_by_class(placement, any_reversal, scores, weights)
-        return named
-
-    weights = metrics.weights_at_prevalence(is_reversed, 0.5)
-    return metrics.with_intervals(figures, weights, patient_ids, num_bootstrap)
-
-
-def _ppv_figures(is_reversed: np.ndarray, any_reversal: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
-    """Positive predictive value where reversals are as rare as in practice, deciding at that prevalence."""
-    named = {}
-    for percent in (0.5, 2, 5):
-        prevalence = percent / 100
-        flagged = any_reversal * prevalence >= (1 - any_reversal) * (1 - prevalence)
-        sensitivity = metrics.recall(is_reversed, flagged, weights)
-        specificity = metrics.specificity(is_reversed, flagged, weights)
-        named[f"ppv_at_{percent:g}pct"] = metrics.ppv_at(prevalence, sensitivity, specificity)
-    return named
-
-
-def _figures_by_class(
-    placement: np.ndarray, any_reversal: np.ndarray, scores: np.ndarray | None, weights: np.ndarray
-) -> dict[str, np.ndarray]:
-    flagged = (any_reversal >= 0.5).astype(int)
-    detected = metrics.confusion_matrix(placement, flagged, weights, _NUM_CLASSES)[..., 1]
-    occurs = metrics.confusion_matrix(placement, np.zeros_like(flagged), weights, _NUM_CLASSES)[..., 0]
-    with np.errstate(invalid="ignore"):
-        detected = detected / occurs
-    named = {f"detected/{name}": detected[..., i] for i, name in enumerate(CLASS_NAMES) if i != _NONE}
-    if scores is not None:
-        confusion = metrics.confusion_matrix(placement, scores.argmax(axis=1), weights, _NUM_CLASSES)
-        recall, f1 = metrics.recall_by_class(confusion), metrics.f1_by_class(confusion)
-        for i, name in enumerate(CLASS_NAMES):
-            named |= {f"recall/{name}": recall[..., i], f"f1/{name}": f1[..., i]}
-    return named
+    def examples(self, split: Split, predictions: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Three of the most confident mistakes, a correct record and two reversals that were recognised."""
+        truth, scores = predictions["targets"], predictions["scores"]
+        confidence, is_right = scores.max(axis=1), scores.argmax(axis=1) == truth
+        shuffled = np.random.default_rng(self.seed).permutation(len(truth))
+        wrong = np.argsort(np.where(is_right, 0.0, -confidence), kind="stable")[: min(3, np.sum(~is_right))]
+        plain = shuffled[(is_right & (predictions["placement"] == NONE))[shuffled]][:1]
+        reversed_ = shuffled[(is_right & (predictions["placement"] != NONE))[shuffled]]
+        chosen = np.concatenate([wrong, plain, reversed_[: 5 - len(wrong)]])
+        row = {name: i for i, name in enumerate(split.record_ids)}
+        records = [row[name] for name in predictions["record_ids"][chosen]]
+        written = [leads.PLACEMENTS[view].apply(split.ecg[i] / split.gain)
+                   for i, view in zip(records, predictions["placement"][chosen], strict=True)]  # fmt: skip
+        names = np.array(self.class_names())
+        return {
+            "signal_mv": np.stack(written).astype(np.float32),
+            "fs_hz": np.float32(split.fs_hz),
+            "record_ids": predictions["record_ids"][chosen],
+            "truth": names[truth[chosen]],
+            "prediction": names[scores[chosen].argmax(axis=1)],
+            "probability": confidence[chosen],
+        }

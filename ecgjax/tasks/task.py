@@ -52,5 +52,9 @@ class Task(Protocol):
         `num_bootstrap` of 0 leaves the intervals out (while training).
         """
 
+    def examples(self, split: Split, predictions: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """A few records for the report: `signal_mv` `[example, time, lead]`, `fs_hz`, `record_ids`, `truth`,
+        `prediction` and `probability`; empty where there is nothing to draw."""
+
     def baselines(self, train: Split, test: Split, num_bootstrap: int) -> dict[str, dict[str, Metric]]:
         """Name -> figures of the methods the network has to beat, on the same records."""

@@ -1,0 +1,154 @@
+"""The shipped configs, shrunk, as a user runs them: prepare, train, resume, evaluate, report."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ecgjax import leads
+
+ROOT = Path(__file__).parent.parent
+FILES = {
+    "config.json",
+    "metrics.jsonl",
+    "predictions_validation.npz",
+    "predictions_test.npz",
+    "results.json",
+    "report.html",
+}
+
+
+def command(*arguments):
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, env=dict(os.environ)
+    )
+
+
+def check_workdir(workdir, num_views, dataset):
+    assert {path.name for path in workdir.iterdir()} >= FILES | {"checkpoints", "figures"}
+    results = json.loads((workdir / "results.json").read_text())
+    assert results["task"] == "reversal"
+    assert results["dataset"].startswith(dataset)
+    assert results["split"] == "test"
+    for name in ("accuracy", "recall", "specificity", "precision", "auroc", "auroc_limb", "ppv_at_2pct", "ece"):
+        entry = results["metrics"][name]
+        low, high = entry["ci95"] or (0, 1)
+        assert 0 <= low <= high <= 1, name
+        assert entry["n"] > 0, name
+    for baseline in ("cardiographer_rule", "support_vector_machine", "random_forest"):
+        assert 0 <= results["baselines"][baseline]["accuracy"]["value"] <= 1
+    with np.load(workdir / "predictions_test.npz") as predictions:
+        ids, views = predictions["record_ids"], predictions["view"]
+        assert len(ids) == results["n_records"] * num_views
+        assert len(set(zip(ids, views, strict=True))) == len(ids)
+        np.testing.assert_allclose(predictions["scores"].sum(axis=1), 1, atol=1e-4)
+    for line in (workdir / "metrics.jsonl").read_text().splitlines():
+        assert {"step", "split"} <= json.loads(line).keys()
+    report = (workdir / "report.html").read_text()
+    assert "http://" not in report.replace("http://www.w3.org", "")
+    assert "https://" not in report
+    return results
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("simulated")
+    arguments = ("-m", "ecgjax.main", "--config=configs/reversal.py:smoke", f"--config.data.dir={folder / 'data'}")
+    done = command(*arguments, f"--workdir={folder / 'run'}")
+    assert done.returncode == 0, done.stderr
+    return folder, arguments, done
+
+
+def test_default_command_prepares_trains_tests_and_reports(simulated):
+    folder, _, done = simulated
+    check_workdir(folder / "run", len(leads.PLACEMENTS), "simulated")
+    assert "macro_f1" in done.stdout
+    with np.load(folder / "run" / "predictions_test.npz") as predictions:
+        assert tuple(predictions["class_names"]) == tuple(p.name for p in leads.PLACEMENTS)
+
+
+def test_finished_run_is_not_trained_again(simulated):
+    folder, arguments, _ = simulated
+    before = (folder / "run" / "metrics.jsonl").read_bytes()
+    again = command(*arguments, f"--workdir={folder / 'run'}")
+    assert again.returncode == 0, again.stderr
+    assert "finished run" in again.stderr + again.stdout
+    assert (folder / "run" / "metrics.jsonl").read_bytes() == before
+
+
+def test_another_config_is_refused(simulated):
+    folder, arguments, _ = simulated
+    refused = command(*arguments, "--config.batch_size=8", f"--workdir={folder / 'run'}")
+    assert refused.returncode == 2
+    assert "batch_size was 16 and is 8" in refused.stderr
+    assert refused.stderr.count("\n") == 1
+
+
+def test_evaluate_scores_any_split_again(simulated):
+    folder, _, _ = simulated
+    done = command("scripts/evaluate.py", f"--workdir={folder / 'run'}", "--split=test")
+    assert done.returncode == 0, done.stderr
+    again = json.loads((folder / "run" / "results_test.json").read_text())["metrics"]
+    first = json.loads((folder / "run" / "results.json").read_text())["metrics"]
+    for name in ("accuracy", "macro_f1", "auroc"):
+        assert again[name]["value"] == pytest.approx(first[name]["value"], abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--config=configs/reversal.py:ptbxxl",), "unknown argument 'ptbxxl'"),
+        (("--config=configs/reversal.py:smoke", "--config.model.name=resnet"), "unknown model.name 'resnet'"),
+        (("--config=configs/reversal.py:smoke", "--config.reversal.view=beats"), "unknown reversal.view 'beats'"),
+        (("--config=configs/reversal.py:smoke", "--config.preprocess.filter=x"), "unknown preprocess.filter 'x'"),
+        (("--config=configs/reversal.py:ptbxl", "--config.data.dir=/nonexistent"), "data_prep --dataset=ptbxl"),
+    ],
+)
+def test_bad_input_ends_with_one_line_and_status_2(arguments, message, tmp_path):
+    done = command("-m", "ecgjax.main", *arguments, f"--workdir={tmp_path / 'run'}")
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.fixture(scope="module")
+def sample(sample_data, tmp_path_factory):
+    """A few patients of every fold of the real sample, prepared."""
+    folder = tmp_path_factory.mktemp("ptbxl")
+    raw = folder / "raw"
+    raw.mkdir()
+    (raw / "records100").symlink_to(sample_data / "ptb-xl" / "records100")
+    (raw / "scp_statements.csv").symlink_to(sample_data / "ptb-xl" / "scp_statements.csv")
+    header, *rows = (sample_data / "ptb-xl" / "ptbxl_database.csv").read_text().splitlines()
+    (raw / "ptbxl_database.csv").write_text("\n".join([header, *rows[:120]]) + "\n")
+    done = command("-m", "data_prep", "--dataset=ptbxl", f"--raw_dir={raw}", f"--data_dir={folder / 'data'}")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.mark.parametrize("model", ["placement_net", "original"])
+def test_real_records_end_to_end(model, sample):
+    workdir = sample / model
+    done = command(
+        "-m", "ecgjax.main", f"--config=configs/reversal.py:ptbxl,smoke,model={model}",
+        f"--config.data.dir={sample / 'data'}", f"--workdir={workdir}",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    results = check_workdir(workdir, len(leads.PLACEMENTS), "ptbxl")
+    assert ("macro_f1" in results["metrics"]) == (model == "placement_net")
+
+
+def test_a_run_is_scored_on_another_dataset(simulated, sample):
+    folder, _, _ = simulated
+    output = sample / "transfer.json"
+    done = command(
+        "scripts/evaluate.py", f"--workdir={folder / 'run'}", "--dataset=ptbxl",
+        f"--data_dir={sample / 'data'}", f"--output={output}",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(output.read_text())["dataset"].startswith("ptbxl")
