@@ -165,7 +165,8 @@ def read_rows(raw_dir: Path, file_column: str) -> list[Row]:
         twice = table[column][table[column].duplicated()]
         if len(twice):
             raise InputError(f"{column} {twice.iloc[0]!r} occurs twice in {raw_dir / TABLE}", "keep one row of it")
-    return [Row(str(raw_dir / values[file_column]), values[file_column], values) for values in table.to_dict("records")]
+    rows = ({str(column): value for column, value in row.items()} for row in table.to_dict("records"))
+    return [Row(str(raw_dir / row[file_column]), row[file_column], row) for row in rows]
 
 
 def read_statements(raw_dir: Path) -> dict[str, dict[str, Any]]:

@@ -6,16 +6,17 @@ compiled step multiplies once. All functions are for one record; the step maps t
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ecgjax import leads
 
-_TO_ELECTRODES = jnp.asarray(leads.ELECTRODES_FROM_LEADS, jnp.float32)
-_TO_LEADS = jnp.asarray(leads.LEADS_FROM_ELECTRODES, jnp.float32)
-_FROM_INDEPENDENT = jnp.asarray(leads.LEADS_FROM_INDEPENDENT, jnp.float32)
-_PICK_INDEPENDENT = jnp.eye(len(leads.LEADS))[jnp.array([leads.LEADS.index(name) for name in leads.INDEPENDENT_LEADS])]
+_TO_ELECTRODES = leads.ELECTRODES_FROM_LEADS.astype(np.float32)
+_TO_LEADS = leads.LEADS_FROM_ELECTRODES.astype(np.float32)
+_FROM_INDEPENDENT = leads.LEADS_FROM_INDEPENDENT.astype(np.float32)
+_PICK_INDEPENDENT = np.eye(len(leads.LEADS), dtype=np.float32)[[leads.LEADS.index(n) for n in leads.INDEPENDENT_LEADS]]
 
 # Lead vectors of I, II, V1..V6 (Dower, Machado and Osborne, Clin Cardiol 1980, 3:87-95).
-DOWER = jnp.array(
+DOWER = np.array(
     [
         [0.632, -0.235, 0.059],
         [0.235, 1.066, -0.132],
@@ -25,9 +26,10 @@ DOWER = jnp.array(
         [1.213, 0.127, -0.601],
         [1.125, 0.127, -0.086],
         [0.831, 0.076, 0.230],
-    ]
+    ],
+    np.float32,
 )
-_DIPOLE = jnp.linalg.pinv(DOWER)
+_DIPOLE = np.linalg.pinv(DOWER)
 _NUM_LIMB = len(leads.LIMB_ELECTRODES)
 _NUM_CHEST = len(leads.PRECORDIAL_LEADS)
 
@@ -36,7 +38,7 @@ SLOW_SAMPLES = 25
 
 
 def turn_heart(rotation_rad: jax.Array, stretch: jax.Array) -> jax.Array:
-    """`[12, 12]` on leads: turns the heart dipole by a rotation vector `[3]` and scales its axes by exp(`stretch` `[3]`).
+    """`[12, 12]` on leads: turns the heart's dipole by a rotation vector `[3]`, axes scaled by exp(`stretch` `[3]`).
 
     The dipole (x left, y down, z back) is what Dower's lead vectors explain of the record; the rest, the nearby
     detail of each chest lead, stays as it is.

@@ -8,11 +8,12 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ecgjax import leads
 
 _ABOUT_MEAN = leads.ELECTRODES_FROM_LEADS - leads.ELECTRODES_FROM_LEADS.mean(axis=0)
-POWER_METRIC = jnp.asarray(_ABOUT_MEAN.T @ _ABOUT_MEAN, jnp.float32)
+POWER_METRIC = (_ABOUT_MEAN.T @ _ABOUT_MEAN).astype(np.float32)
 """[12, 12]: the power of the electrode potentials about their mean is `x @ POWER_METRIC @ x` for the leads `x`."""
 
 
@@ -52,7 +53,7 @@ def find_beats(signal_mv: jax.Array, window: BeatWindow) -> tuple[jax.Array, jax
     """R peaks of `[time, lead]`: sample indices `[max_beats]` in order of time, and which of them are beats."""
     num_samples = signal_mv.shape[0]
     # Central differences: one-sided ones put a symmetric peak between two samples.
-    slope = jnp.gradient(signal_mv, axis=0)
+    slope = jnp.asarray(jnp.gradient(signal_mv, axis=0))
     kernel = jnp.hanning(2 * round(SMOOTHING_S * window.fs_hz / 2) + 3)
     energy = jnp.convolve(_power(slope), kernel / jnp.sum(kernel), mode="same")
 

@@ -1,13 +1,30 @@
-"""SIGTERM and SIGINT that wait until the run can save."""
+"""SIGTERM and SIGINT that end a run cleanly, after it has saved where it can."""
 
+import contextlib
 import signal
 import threading
+from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
 
 class StoppedError(RuntimeError):
-    """A signal ended the run, which had saved its state."""
+    """A signal ended the run."""
+
+
+@contextlib.contextmanager
+def raised_signals() -> Iterator[None]:
+    """Within it SIGTERM and SIGINT raise StoppedError."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise StoppedError(signal.Signals(number).name)
+
+    handlers = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 class DeferredSignals:

@@ -2,8 +2,8 @@
 
     python -m ecgjax.main --config=configs/TASK.py[:ARGS] [--config.FIELD=VALUE ...] [--workdir=DIR] [--distributed]
 
-Exit status: 0 when done, and after SIGTERM or SIGINT once the state is saved (the same command resumes); 2 for bad
-input, which is told on one line; 3 when loss or gradient are no longer finite.
+Exit status: 0 when done, and after SIGTERM or SIGINT, which wait for the state to be saved while the network trains
+(the same command resumes); 2 for bad input, which is told on one line; 3 when loss or gradient are no longer finite.
 """
 
 import os
@@ -18,8 +18,6 @@ from ml_collections import ConfigDict, config_flags
 
 from ecgjax import cli
 from ecgjax.errors import InputError
-from ecgjax.interrupt import StoppedError
-from ecgjax.train import DivergedError, train_and_evaluate
 
 _DIVERGED = 3
 
@@ -41,10 +39,15 @@ def main() -> None:
 
 def run(config: ConfigDict, workdir: Path) -> None:
     """Trains and evaluates; a run that diverges or is stopped ends with one line and the status given above."""
+    # Not before: these bring arrays to the device, which has to wait for jax.distributed, and take seconds to load.
+    from ecgjax.interrupt import StoppedError, raised_signals  # noqa: PLC0415
+    from ecgjax.train import DivergedError, train_and_evaluate  # noqa: PLC0415
+
     if config.compilation_cache_dir:
         jax.config.update("jax_compilation_cache_dir", os.path.expanduser(config.compilation_cache_dir))
     try:
-        train_and_evaluate(config, workdir)
+        with raised_signals():
+            train_and_evaluate(config, workdir)
     except DivergedError as error:
         cli.fail(str(error), _DIVERGED)
     except StoppedError as error:

@@ -34,6 +34,11 @@ class Parallel:
         self._global_mesh = Mesh(np.array(jax.devices()), (AXIS,))
         # pmap is handed what one process holds, shard_map arrays that span the processes.
         self._mesh = self._global_mesh.local_mesh if sharding == "pmap" else self._global_mesh
+        self._cut = NamedSharding(self._mesh, P(AXIS))
+        # Place on the axis and device, for those of this process.
+        self._own = [
+            (place, device) for place, device in enumerate(jax.devices()) if device.process_index == jax.process_index()
+        ]
         # Forced host devices share a thread pool: with two steps in flight their collectives wait for each other.
         self._one_at_a_time = jax.default_backend() == "cpu" and self.num_devices > 1
 
@@ -57,19 +62,15 @@ class Parallel:
 
         Every process passes the whole batch and places the parts of its own devices.
         """
-        cut = NamedSharding(self._mesh, P(AXIS))
-        own = [
-            (place, device)
-            for place, device in enumerate(self._global_mesh.devices.flat)
-            if device.process_index == jax.process_index()
-        ]
 
         def placed(x: np.ndarray) -> jax.Array:
-            parts = np.stack(np.split(x, self.num_devices, axis=-1))
+            parts = np.moveaxis(x.reshape(*x.shape[:-1], self.num_devices, -1), -2, 0)
+            if jax.process_count() == 1:
+                return jax.device_put(parts, self._cut)
             if self.sharding == "pmap":
-                return jax.device_put(parts[[place for place, _ in own]], cut)
-            arrays = [jax.device_put(parts[place : place + 1], device) for place, device in own]
-            return jax.make_array_from_single_device_arrays(parts.shape, cut, arrays)
+                return jax.device_put(parts[[place for place, _ in self._own]], self._cut)
+            arrays = [jax.device_put(parts[place : place + 1], device) for place, device in self._own]
+            return jax.make_array_from_single_device_arrays(parts.shape, self._cut, arrays)
 
         return jax.tree.map(placed, batch)
 

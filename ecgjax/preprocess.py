@@ -72,7 +72,7 @@ def resample(signal_mv: np.ndarray, from_hz: float, to_hz: float) -> np.ndarray:
     if from_hz == to_hz:
         return signal_mv
     # Rates are read to a thousandth of a hertz: 257 Hz tapes exist, and 99.99 Hz is a rounded 100.
-    up, down = int(round(to_hz * 1000)), int(round(from_hz * 1000))
+    up, down = round(to_hz * 1000), round(from_hz * 1000)
     common = np.gcd(up, down)
     return scipy.signal.resample_poly(signal_mv, up // common, down // common, axis=-2, padtype="line")
 
@@ -91,9 +91,9 @@ def wavelet_denoise(signal_mv: np.ndarray) -> np.ndarray:
     details over 0.6745.
     """
     time = signal_mv.shape[-2]
-    _, *details = pywt.wavedec(signal_mv, "db4", "periodic", level=pywt.dwt_max_level(time, "db4"), axis=-2)
+    approximation, *details = pywt.wavedec(signal_mv, "db4", "periodic", level=pywt.dwt_max_level(time, "db4"), axis=-2)
     finest = details[-1]
     sigma = np.mean(np.abs(finest - finest.mean(axis=-2, keepdims=True)), axis=-2, keepdims=True) / 0.6745
     threshold = sigma * np.sqrt(2 * np.log(time))
     kept = [np.where(np.abs(d) > threshold, d, 0.0) for d in details]
-    return pywt.waverec([np.zeros_like(_), *kept], "db4", "periodic", axis=-2)[..., :time, :]
+    return pywt.waverec([np.zeros_like(approximation), *kept], "db4", "periodic", axis=-2)[..., :time, :]

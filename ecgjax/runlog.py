@@ -132,21 +132,21 @@ def _processor() -> str:
 
 
 def results_table(results: dict[str, Any]) -> str:
-    """The figures of `results.json` and those of the baselines, side by side."""
+    """The figures of `results.json` with their intervals, and those of the baselines, side by side."""
     columns = {"": results["metrics"], **results["baselines"]}
     names = [name for name in results["metrics"] if "/" not in name]
     rows = [[results["task"], *(name or "network" for name in columns)]]
-    rows += [[name, *(_cell(figures.get(name)) for figures in columns.values())] for name in names]
+    rows += [[name, *(_cell(figures.get(name), not column) for column, figures in columns.items())] for name in names]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     counts = f"{results['n_records']} records of {results['n_patients']} patients"
     return "\n".join([f"{results['split']} split of {results['dataset']}, {counts}", *lines])
 
 
-def _cell(metric: dict[str, Any] | None) -> str:
+def _cell(metric: dict[str, Any] | None, with_interval: bool) -> str:
     if metric is None or metric["value"] is None:
         return "-"
-    interval = metric["ci95"]
+    interval = metric["ci95"] if with_interval else None
     return f"{metric['value']:.4g}" + (f" ({interval[0]:.4g} to {interval[1]:.4g})" if interval else "")
 
 

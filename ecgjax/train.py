@@ -31,11 +31,12 @@ from ecgjax.workdir import (
     REPORT,
     RESULTS,
     check_workdir,
+    examples_file,
     is_scored,
     open_workdir,
     predictions_file,
     read_results,
-    write_predictions,
+    write_arrays,
 )
 
 
@@ -88,7 +89,9 @@ def _train_and_score(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         results["out_of_fold"] = to_json(figures(task, predictions["validation"], config.num_bootstrap))
     if jax.process_index() == 0:
         for split, arrays in predictions.items():
-            write_predictions(workdir / predictions_file(split), arrays, task.class_names())
+            write_arrays(workdir / predictions_file(split), {**arrays, "class_names": np.array(task.class_names())})
+        if examples := task.examples(test, predictions["test"]):
+            write_arrays(workdir / examples_file("test"), examples)
         write_json(workdir / RESULTS, results)
     return results
 

@@ -75,16 +75,20 @@ def is_scored(workdir: Path) -> bool:
     return all((workdir / name).exists() for name in names)
 
 
-def write_predictions(path: Path, predictions: dict[str, np.ndarray], class_names: tuple[str, ...]) -> None:
-    """Writes all of the file or nothing."""
+def examples_file(split: str) -> str:
+    """Name of the file that holds the records of `split` that the report draws."""
+    return f"examples_{split}.npz"
+
+
+def write_arrays(path: Path, arrays: dict[str, Any]) -> None:
+    """Writes all of an npz file or nothing."""
     temporary = path.with_name(f".{path.name}")
-    arrays: dict[str, Any] = {**predictions, "class_names": np.array(class_names, dtype=np.str_)}
     np.savez_compressed(temporary, **arrays)
     temporary.replace(path)
 
 
-def read_predictions(path: Path) -> dict[str, np.ndarray]:
-    """What `write_predictions` wrote."""
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """What `write_arrays` wrote."""
     try:
         with np.load(path) as file:
             return dict(file)

@@ -14,8 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from absl import app, flags
+from ml_collections import ConfigDict
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -35,21 +37,21 @@ _COMPILE = flags.DEFINE_bool("compile", False, "torch.compile the peer's loss")
 _OUTPUT = flags.DEFINE_string("output", "", "JSON file for the figures")
 
 
-def check_outputs(config, window: BeatWindow, ecg_mv: np.ndarray) -> None:
+def check_outputs(config: ConfigDict, window: BeatWindow, ecg_mv: np.ndarray) -> None:
     """Raises AssertionError unless both networks and both average beats agree."""
     peer = torch_peer.PlacementNet(window.num_samples, config.model.placement_net).eval()
     beat, _ = torch_peer.average_beat(torch.from_numpy(ecg_mv), window)
     ours, _ = jax.vmap(lambda signal: average_beat(signal, window))(ecg_mv)
     np.testing.assert_allclose(beat.numpy(), ours, atol=1e-4)
-    module = models.build(config.model, 20, np.float32, None)
+    module = models.build(config.model, 20, jnp.dtype("float32"), None)
     variables = module.init(jax.random.key(0), ours, is_training=False)
     peer.load_flax(variables["params"])
     with torch.no_grad():
         outputs = peer(beat).numpy()
-    np.testing.assert_allclose(outputs, module.apply(variables, ours, is_training=False), atol=1e-3)
+    np.testing.assert_allclose(outputs, np.asarray(module.apply(variables, ours, is_training=False)), atol=1e-3)
 
 
-def main(_) -> None:
+def main(_: list[str]) -> None:
     config = get_config(_DATASET.value)
     config.data.dir = _DATA_DIR.value
     train = experiment.load(config, "train")

@@ -21,7 +21,7 @@ IS_UNDOABLE = torch.tensor([not placement.uses_neutral for placement in leads.PL
 INDEPENDENT = [leads.LEADS.index(name) for name in leads.INDEPENDENT_LEADS]
 
 
-def constant(array) -> torch.Tensor:
+def constant(array: np.typing.ArrayLike) -> torch.Tensor:
     return torch.tensor(np.asarray(array), dtype=torch.float32)
 
 
@@ -60,7 +60,7 @@ class PlacementNet(nn.Module):
 
     def load_flax(self, params: dict) -> None:
         """Takes over the weights of the flax network, whose layers have the same names."""
-        state = {}
+        state: dict[str, torch.Tensor] = {}
         for name, weights in params.items():
             weight = weights["kernel"].T if "kernel" in weights else weights["scale"]
             state |= {f"{name}.weight": constant(weight), f"{name}.bias": constant(weights["bias"])}

@@ -139,7 +139,9 @@ def test_standard_order_from_any_spelling_and_order():
     order = RNG.permutation(12)
     spellings = ["AVR", "Lead I", "ii", "avl", "V1", "v2"]
     assert [leads.canonical_lead(s) for s in spellings] == ["aVR", "I", "II", "aVL", "V1", "V2"]
-    np.testing.assert_array_equal(leads.to_standard_order(signal[:, order], [leads.LEADS[i].upper() for i in order]), signal)
+    np.testing.assert_array_equal(
+        leads.to_standard_order(signal[:, order], [leads.LEADS[i].upper() for i in order]), signal
+    )
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,9 @@ def test_resampling_keeps_a_slow_wave_in_place():
 
 def test_resampling_agrees_with_scipy_fourier_resampling():
     rng = np.random.default_rng(0)
-    slow = scipy.signal.sosfiltfilt(scipy.signal.butter(4, 20, fs=500, output="sos"), rng.normal(size=(5000, 12)), axis=0)
+    slow = scipy.signal.sosfiltfilt(
+        scipy.signal.butter(4, 20, fs=500, output="sos"), rng.normal(size=(5000, 12)), axis=0
+    )
     expected = scipy.signal.resample(slow, 1000, axis=0)
     np.testing.assert_allclose(resample(slow, 500.0, 100.0)[50:-50], expected[50:-50], atol=0.01)
 

@@ -19,9 +19,7 @@ from ecgjax.models.layers import Dense, LayerNorm
 _LIMB_SCALE_LEADS = 3  # I, II and III
 _INDEPENDENT = [leads.LEADS.index(name) for name in leads.INDEPENDENT_LEADS]
 _UNDOABLE = np.array([not placement.uses_neutral for placement in leads.PLACEMENTS])
-_UNDO = jnp.asarray(
-    np.stack([p.inverse.matrix[_INDEPENDENT] for p in leads.PLACEMENTS if not p.uses_neutral]), jnp.float32
-)
+_UNDO = np.stack([p.inverse.matrix[_INDEPENDENT] for p in leads.PLACEMENTS if not p.uses_neutral]).astype(np.float32)
 """[placement, independent lead, lead]"""
 
 
@@ -92,4 +90,4 @@ class PlacementNet(nn.Module):
         power = jnp.log(jnp.mean(beat[:, :, :_LIMB_SCALE_LEADS] ** 2, axis=1) + 1e-5)
         share = power - jax.nn.logsumexp(power, axis=1, keepdims=True)
         hidden = nn.gelu(nn.Dense(32, name="flat_hidden")(share))
-        return nn.Dense(np.count_nonzero(~_UNDOABLE), name="flat_score")(hidden)
+        return nn.Dense(int(np.sum(~_UNDOABLE)), name="flat_score")(hidden)

@@ -30,8 +30,8 @@ _NUM_CLASSES = len(CLASS_NAMES)
 _UNLISTED = -1
 """Target of a random chest permutation that is none of the classes: reversed, of no type."""
 
-_MATRICES = jnp.asarray(np.stack([placement.matrix for placement in leads.PLACEMENTS]), jnp.float32)
-_NEUTRAL_GAINS = jnp.asarray(np.stack([placement.neutral_gain for placement in leads.PLACEMENTS]), jnp.float32)
+_MATRICES = np.stack([placement.matrix for placement in leads.PLACEMENTS]).astype(np.float32)
+_NEUTRAL_GAINS = np.stack([placement.neutral_gain for placement in leads.PLACEMENTS]).astype(np.float32)
 _CHEST = slice(leads.LEADS.index("V1"), leads.LEADS.index("V6") + 1)
 
 
@@ -42,7 +42,7 @@ def _chest_order(placement: leads.Placement) -> list[int]:
     return [-1 if limb else leads.PRECORDIAL_LEADS.index(v) for v in reads]
 
 
-_CHEST_ORDERS = jnp.asarray([_chest_order(placement) for placement in leads.PLACEMENTS])
+_CHEST_ORDERS = np.array([_chest_order(placement) for placement in leads.PLACEMENTS])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Reversal:
 
     def training_view(self, key: jax.Array, record: Record) -> Record:
         draw_key, body_key, stretch_key, noise_key, neutral_key = jax.random.split(key, 5)
-        signal_mv, num_averaged = record["signal_mv"], 1.0
+        signal_mv, num_averaged = record["signal_mv"], jnp.ones(())
         if self.view == "beat":
             # Exchanges leave the beats where they are, so that averaging first is the same and cheaper.
             signal_mv, num_averaged = average_beat(signal_mv, self.window)
@@ -103,7 +103,7 @@ class Reversal:
 
     def evaluation_view(self, record: Record, view: jax.Array) -> Record:
         key = jax.random.fold_in(jax.random.key(0), record["record_hash"])
-        signal_mv = record["signal_mv"] @ _MATRICES[view].T
+        signal_mv = record["signal_mv"] @ jnp.asarray(_MATRICES)[view].T
         signal_mv += self._neutral(key, view, signal_mv.shape[0])
         if self.view == "beat":
             signal_mv, _ = average_beat(signal_mv, self.window)
@@ -113,7 +113,7 @@ class Reversal:
         """A placement for training, as its class and its matrix `[12, 12]`."""
         class_key, share_key, order_key = jax.random.split(key, 3)
         placement = jax.random.categorical(class_key, jnp.log(prior(self.none_share)))
-        matrix = _MATRICES[placement]
+        matrix = jnp.asarray(_MATRICES)[placement]
         if not self.random_chest_share:
             return placement, matrix
         order = jax.random.permutation(order_key, len(leads.PRECORDIAL_LEADS))
@@ -126,7 +126,7 @@ class Reversal:
     def _neutral(self, key: jax.Array, placement: jax.Array, num_samples: int) -> jax.Array:
         """`[time, lead]`: what the potential of RL above LL adds to the leads."""
         # _UNLISTED indexes the last class, which leaves the neutral electrode alone.
-        return self.neutral_noise_mv * jax.random.normal(key, (num_samples, 1)) * _NEUTRAL_GAINS[placement]
+        return self.neutral_noise_mv * jax.random.normal(key, (num_samples, 1)) * jnp.asarray(_NEUTRAL_GAINS)[placement]
 
     def loss(self, outputs: jax.Array, batch: Record) -> jax.Array:
         placement = batch["placement"]

@@ -18,7 +18,9 @@ class Task(Protocol):
     Everything but `targets` and `metrics` runs inside the compiled step.
     """
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What results call it."""
 
     @property
     def num_outputs(self) -> int:

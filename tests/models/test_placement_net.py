@@ -37,7 +37,9 @@ def test_exchanging_limb_cables_exchanges_the_limb_scores(network, written):
     for hypothesis in LIMB_GROUP:
         composed = written.inverse.matrix @ hypothesis.matrix
         (same,) = [p for p in LIMB_GROUP if np.allclose(p.matrix, composed)]
-        np.testing.assert_allclose(rewired[:, NAMES.index(hypothesis.name)], plain[:, NAMES.index(same.name)], atol=1e-4)
+        np.testing.assert_allclose(
+            rewired[:, NAMES.index(hypothesis.name)], plain[:, NAMES.index(same.name)], atol=1e-4
+        )
 
 
 def test_gain_changes_nothing(network):
