@@ -66,7 +66,9 @@ def find_beats(signal_mv: jax.Array, window: BeatWindow) -> tuple[jax.Array, jax
     sample = jnp.arange(num_samples)
     fits = (sample >= window.num_before) & (sample <= num_samples - (window.num_samples - window.num_before))
     is_peak = fits & (energy >= highest) & (energy > threshold)
-    earliest, peaks = jax.lax.top_k(jnp.where(is_peak, num_samples - sample, 0), window.max_beats)
+    # In float32, which XLA sorts many times faster on CPU than integers.
+    earliness = jnp.where(is_peak, num_samples - sample, 0).astype(jnp.float32)
+    earliest, peaks = jax.lax.top_k(earliness, window.max_beats)
     return peaks, earliest > 0
 
 

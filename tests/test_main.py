@@ -3,15 +3,17 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
-from conftest import ROOT
 from fake_task import fake_config, fake_load
 
 from configs import common
 from ecgjax import main, train
 from ecgjax.cli import set_field
 from ecgjax.errors import InputError
+
+ROOT = Path(__file__).parent.parent
 
 CONFIG_FILE = '''
 """A config for tests."""

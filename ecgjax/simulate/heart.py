@@ -17,8 +17,9 @@ from ecgjax.simulate.population import BEATS, HEART
 from ecgjax.simulate.rhythm import Rhythm
 from ecgjax.simulate.subject import Subject
 
-# Time runs from the onset of the QRS complex, in QRS durations for "qrs", in QT intervals for "t"; in P durations
-# from the onset of P for "p". Onset and end are the tangents' feet, two deviations from a Gaussian's middle.
+# Clock, middle, rise and fall (deviations). "p" counts P durations from the onset of P, "qrs" QRS durations and "t" QT
+# intervals from the onset of the QRS. P and QRS begin and end two to three deviations from their outer kernels'
+# middles, T ends two after its last: where the tangent at the steepest point of a Gaussian meets the base line.
 _KERNELS = {
     "p_right": ("p", 0.356, 0.153, 0.153),
     "p_left": ("p", 0.644, 0.153, 0.153),
@@ -105,7 +106,7 @@ def _between(bounds: tuple[float, float], uniform: jax.Array) -> jax.Array:
 def _rotation(draws: Draws, subject: Subject) -> jax.Array:
     """[3, 3]: how the heart lies in the chest, turned about the left, foot and back axes."""
     x, y, z = jnp.array(HEART.rotation_deg) * draws.normal(3)
-    return _turn(2, z + HEART.stoutness_deg * subject.stoutness) @ _turn(1, y) @ _turn(0, x)
+    return _turn(2, HEART.frontal_deg + z + HEART.stoutness_deg * subject.stoutness) @ _turn(1, y) @ _turn(0, x)
 
 
 def _turn(axis: int, angle_deg: jax.Array) -> jax.Array:
@@ -127,9 +128,8 @@ def _dipoles(draws: Draws, subject: Subject) -> tuple[jax.Array, jax.Array]:
         size = _between(HEART.change_size, u) * present
         vector = vector + size * jnp.array(vectors.CHANGES[name])
     vector = vector * _wave_gains(draws, subject)[:, None]
-    atria_beat = subject.rhythm_is("sinus")
     is_p = np.array([name.startswith("p_") for name in vectors.WAVES])
-    vector = jnp.where(is_p[:, None] & ~atria_beat, 0.0, vector)
+    vector = jnp.where(is_p[:, None] & ~subject.rhythm_is("sinus"), 0.0, vector)
     ectopic_vector, ectopic_offset = _ectopics(draws)
     vector = jnp.concatenate([vector, ectopic_vector])[_FROM_WAVES]
     return vector, jnp.concatenate([jnp.array(vectors.OFFSET), ectopic_offset])[_FROM_WAVES]
@@ -138,7 +138,7 @@ def _dipoles(draws: Draws, subject: Subject) -> tuple[jax.Array, jax.Array]:
 def _wave_gains(draws: Draws, subject: Subject) -> jax.Array:
     """[wave]: one gain each for P, QRS and T, the last two related; T follows the QRS by its square root."""
     z = draws.normal(3)
-    log_qrs = HEART.qrs_log_sd_gain * z[1] + HEART.qrs_log_per_decade * subject.decades
+    log_qrs = HEART.qrs_log_mean + HEART.qrs_log_sd_gain * z[1] + HEART.qrs_log_per_decade * subject.decades
     log_qrs = log_qrs + HEART.qrs_log_male * subject.male + HEART.qrs_log_hypertrophy * subject.hypertrophy
     log_qrs = log_qrs + HEART.qrs_log_lbbb * subject.conduction_is("lbbb")
     logs = jnp.stack([HEART.p_log_sd * z[0], log_qrs, log_qrs / 2 + HEART.t_log_sd * z[2]])
@@ -161,22 +161,20 @@ def _ectopics(draws: Draws) -> tuple[jax.Array, jax.Array]:
 
 def activation(heart: Heart, rhythm: Rhythm, time_s: jax.Array) -> jax.Array:
     """[time, kernel]: how much of each kernel's dipole is there at each time."""
-    count = rhythm.beat_s.shape[0]
     effective_rr = HEART.qt_memory * rhythm.mean_rr_s + (1 - HEART.qt_memory) * rhythm.rr_s
     qt_s = heart.qtc_s * jnp.cbrt(jnp.clip(effective_rr, 0.4, 1.5))
     of_beat = jnp.stack([rhythm.beat_s, qt_s, *(1.0 * (rhythm.kind == k) for k in range(len(BEATS)))], axis=-1)
     # P and QRS reach from the last beat and the next one into a moment, T from the last two.
     passed = jnp.sum(time_s[:, None] >= rhythm.beat_s[None], axis=1)
     table = jnp.concatenate([jnp.roll(of_beat, shift, axis=0) for shift in (2, 1, 0)], axis=1)
-    here = jnp.matmul(jax.nn.one_hot(passed, count), table, precision="highest")
-    before_last, last, following = jnp.split(here, 3, axis=1)
+    before_last, last, following = jnp.split(table[passed], 3, axis=1)
     depolarised = sum(_kernels(heart, time_s, beat, _DEPOLARISING) for beat in (last, following))
     repolarised = sum(_kernels(heart, time_s, beat, _REPOLARISING) for beat in (before_last, last))
     return jnp.concatenate([depolarised, repolarised], axis=1)
 
 
 def _kernels(heart: Heart, time_s: jax.Array, beat: jax.Array, which: slice) -> jax.Array:
-    """[time, kernel] of `which` kernels, fired by the `beat` [time, (time, QT interval, one-hot kind)] at each moment."""
+    """[time, kernel] of `which` kernels, fired by the `beat` [time, (time, QT, one-hot kind)] at each moment."""
     beat_s, qt_s, fired = beat[:, :1], beat[:, 1:2], beat[:, 2:] @ _GATE[:, which]
     clock, middle, rise, fall = _CLOCK[which], _MIDDLE[which], _RISE[which], _FALL[which]
     qrs_s = jnp.where(_IS_VENTRICULAR[which], heart.ventricular_qrs_s, heart.qrs_s)

@@ -6,6 +6,7 @@ Einthoven's law holds in it too. Gain and quantisation belong to data preparatio
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ecgjax.leads import ELECTRODES
 from ecgjax.simulate.draws import Draws
@@ -20,6 +21,7 @@ def draw_noise(
 ) -> jax.Array:
     """[time, 9 electrode] in mV."""
     each = jnp.exp(RECORDER.electrode_log_sd * draws.normal(2, _ELECTRODES))
+    each = each * jnp.array([RECORDER.wander_by_electrode, RECORDER.muscle_by_electrode])
     wander = _wander(draws, time_s, breath_hz, breath_phase) * each[0]
     muscle = _muscle(draws, key, time_s, fs_hz) * each[1]
     return wander + muscle + _mains(draws, time_s, fs_hz) + _motion(draws, time_s)
@@ -39,7 +41,7 @@ def _wander(draws: Draws, time_s: jax.Array, breath_hz: jax.Array, breath_phase:
 
 
 def _muscle(draws: Draws, key: jax.Array, time_s: jax.Array, fs_hz: float) -> jax.Array:
-    """White in the recorder's band, with at times a burst of a second or two."""
+    """Nearly white in the recorder's band, with at times a burst of a second or two."""
     density = RECORDER.muscle_uv_per_rt_hz * jnp.exp(RECORDER.muscle_log_sd * draws.normal())
     u = draws.uniform(3)
     middle, width = u[1] * time_s[-1], 0.4 + 1.5 * u[2]
@@ -49,16 +51,16 @@ def _muscle(draws: Draws, key: jax.Array, time_s: jax.Array, fs_hz: float) -> ja
 
 
 def _nearly_normal(key: jax.Array, time: int) -> jax.Array:
-    """[time, electrode] of unit variance: two bytes' sum, smoothed to normality by the sum over two samples.
+    """[time, electrode] of unit variance, falling towards half the rate: sums of bytes, near to normal.
 
     Normal deviates proper would take a third of the simulator's time.
     """
-    bits = jax.random.bits(key, (((time + 1) * _ELECTRODES + 1) // 2,))
-    halves = (
-        jnp.stack([bits & 0xFFFF, bits >> 16]).reshape(-1)[: (time + 1) * _ELECTRODES].reshape(time + 1, _ELECTRODES)
-    )
+    count = (time + 2) * _ELECTRODES
+    bits = jax.random.bits(key, ((count + 1) // 2,))
+    halves = jnp.concatenate([bits & 0xFFFF, bits >> 16])[:count].reshape(time + 2, _ELECTRODES)
     sums = ((halves & 0xFF) + (halves >> 8)).astype(jnp.float32) - 255
-    return (sums[1:] - 0.3 * sums[:-1]) / jnp.sqrt(1.09 * 2 * (256**2 - 1) / 12)
+    smooth = sums[1:-1] + 0.35 * (sums[2:] + sums[:-2])
+    return smooth / np.sqrt((1 + 2 * 0.35**2) * 2 * (256**2 - 1) / 12)
 
 
 def _mains(draws: Draws, time_s: jax.Array, fs_hz: float) -> jax.Array:

@@ -44,8 +44,8 @@ def draw_rhythm(draws: Draws, subject: Subject, seconds: float) -> Rhythm:
 
     Sinus intervals carry a respiratory and a 0.1 Hz wave (the bimodal RR spectrum of McSharry et al., IEEE Trans
     Biomed Eng 2003, 50:289-294); fibrillating atria pass irregular, uncorrelated intervals with a refractory floor
-    (Cohen et al., Circ Res 1983, 53:721-735); flutter conducts every second to fourth wave. A ventricular ectopic
-    beat is followed by a full compensatory pause, an atrial one resets the sinus node.
+    (Cohen et al., IEEE Trans Biomed Eng 1983, 30:769-781); flutter conducts every second to fourth wave. A
+    ventricular ectopic beat is followed by a full compensatory pause, an atrial one resets the sinus node.
     """
     count = num_beats(seconds)
     z, u = draws.normal(6), draws.uniform(7)

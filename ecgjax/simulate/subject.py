@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from ecgjax.simulate.draws import Draws
 from ecgjax.simulate.population import CONDUCTIONS, INFARCTS, RHYTHMS, SUBJECT
 
+_BRANCHES = ("rbbb", "lbbb", "rbbb+lafb")
 _INFARCTED = (("anterior",), ("inferior", "inferolateral"), ("lateral", "inferolateral"))
 
 
@@ -80,16 +81,20 @@ def draw_subject(draws: Draws) -> Subject:
     rhythm = jnp.where(has(u[1], SUBJECT.afib, SUBJECT.afib_log_odds), 1, jnp.where(u[2] < SUBJECT.flutter, 2, 0))
     sinus = rhythm == 0
     bradycardia = sinus & has(u[9], SUBJECT.bradycardia)
+    conduction = _kind(u[3], SUBJECT.conduction, SUBJECT.conduction_log_odds, decades)
+    infarct = _kind(u[4], SUBJECT.infarct, SUBJECT.infarct_log_odds, decades)
+    hypertrophy = has(u[5], SUBJECT.hypertrophy, SUBJECT.hypertrophy_log_odds)
+    explained = (infarct > 0) | hypertrophy | jnp.isin(conduction, jnp.array([CONDUCTIONS.index(n) for n in _BRANCHES]))
     return Subject(
         age_years=age,
         male=male,
         height_cm=height,
         weight_kg=weight,
         rhythm=rhythm,
-        conduction=_kind(u[3], SUBJECT.conduction, SUBJECT.conduction_log_odds, decades),
-        infarct=_kind(u[4], SUBJECT.infarct, SUBJECT.infarct_log_odds, decades),
-        hypertrophy=has(u[5], SUBJECT.hypertrophy, SUBJECT.hypertrophy_log_odds),
-        abnormal_t=has(u[6], SUBJECT.abnormal_t, SUBJECT.abnormal_t_log_odds),
+        conduction=conduction,
+        infarct=infarct,
+        hypertrophy=hypertrophy,
+        abnormal_t=has(u[6], SUBJECT.abnormal_t, SUBJECT.abnormal_t_log_odds) & ~explained,
         low_voltage=has(u[7], SUBJECT.low_voltage),
         long_pr=sinus & has(u[8], SUBJECT.long_pr, SUBJECT.long_pr_log_odds),
         bradycardia=bradycardia,

@@ -60,8 +60,7 @@ def lead_field(torso: Torso, source_cm: jax.Array) -> jax.Array:
     A dipole anywhere in a homogeneous conducting sphere in air has the potential p . grad N, with N the Neumann
     function of the sphere: 2/d - ln(R^2 - r.s + R d)/R on its surface (Wilson and Bayley, Circulation 1950,
     1:84-92; Brody et al., IEEE Trans Biomed Eng 1973, 20:141-143). The potential falls off as the square of the
-    distance d nearby, which is what makes V2-V4 large. With the mean geometry of `population.TORSO` and a dipole
-    at the heart's centre this is Dower's matrix (Dower et al., J Electrocardiol 1980, 13:37-46) to within 0.07.
+    distance d nearby, which is what makes V2-V4 large.
     """
     radius = torso.radius_cm
     electrode = torso.electrode_cm[None]
