@@ -56,7 +56,7 @@ class PlacementNet(nn.Module):
             layers[f"norm_{i}"] = nn.LayerNorm(options.hidden, eps=1e-6)
             layers[f"block_{i}"] = nn.Linear(options.hidden, options.hidden)
         self.layers = nn.ModuleDict(layers)
-        self.dropout = nn.Dropout(options.dropout_rate)
+        self.dropout_rate = options.dropout_rate
 
     def load_flax(self, params: dict) -> None:
         """Takes over the weights of the flax network, whose layers have the same names."""
@@ -78,7 +78,8 @@ class PlacementNet(nn.Module):
         x = F.gelu(layers["embed_norm"](layers["embed"](x)), approximate="tanh").flatten(2)
         x = layers["join"](x)
         for i in range(self.num_blocks):
-            x = x + layers[f"block_{i}"](self.dropout(F.gelu(layers[f"norm_{i}"](x), approximate="tanh")))
+            mask = F.dropout(torch.ones(len(x), 1, x.shape[2]), self.dropout_rate, self.training)
+            x = x + layers[f"block_{i}"](mask * F.gelu(layers[f"norm_{i}"](x), approximate="tanh"))
         likelihood = layers["score"](F.gelu(layers["score_norm"](x), approximate="tanh"))[..., 0]
 
         limb_power = (beat[..., :3].square().mean(1) + 1e-5).log()

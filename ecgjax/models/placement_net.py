@@ -71,19 +71,23 @@ class PlacementNet(nn.Module):
 
     def _likelihood(self, undone: jax.Array, is_training: bool) -> jax.Array:
         """Log-likelihood `[batch, placement]` of the beats `[batch, placement, time, lead]` as rightly recorded."""
+        batch, placements, time, num_leads = undone.shape
         fine = nn.soft_sign(self.fine_gain * undone)
         shown = jnp.concatenate([undone, fine], axis=-1).astype(self.dtype)
-        patches = shown.reshape(*shown.shape[:2], shown.shape[2] // self.patch, self.patch * shown.shape[3])
 
-        x = Dense(self.features, self.dtype, name="embed")(patches)
+        # Two axes only, from here on: products over several axes, and their gradients, are slow on CPU.
+        x = shown.reshape(batch * placements * (time // self.patch), self.patch * 2 * num_leads)
+        x = Dense(self.features, self.dtype, name="embed")(x)
         x = nn.gelu(LayerNorm(self.dtype, name="embed_norm")(x))
-        x = Dense(self.hidden, self.dtype, name="join")(x.reshape(*x.shape[:2], -1))
+        x = Dense(self.hidden, self.dtype, name="join")(x.reshape(batch * placements, -1))
         for i in range(self.num_blocks):
             y = nn.gelu(LayerNorm(self.dtype, name=f"norm_{i}")(x))
-            y = nn.Dropout(self.dropout_rate, deterministic=not is_training)(y)
+            # One mask for all placements of a record: they are judged by the same thinned network.
+            dropout = nn.Dropout(self.dropout_rate, broadcast_dims=(1,), deterministic=not is_training)
+            y = dropout(y.reshape(batch, placements, -1)).reshape(y.shape)
             x = x + Dense(self.hidden, self.dtype, name=f"block_{i}")(y)
         x = nn.gelu(LayerNorm(self.dtype, name="score_norm")(x))
-        return Dense(1, jnp.float32, name="score")(x)[..., 0]
+        return Dense(1, jnp.float32, name="score")(x).reshape(batch, placements)
 
     def _flatness(self, beat: jax.Array) -> jax.Array:
         """Log-likelihood `[batch, neutral placement]` from how the power of the limb leads is shared."""
