@@ -9,6 +9,7 @@ from absl import app, flags, logging
 from ml_collections import ConfigDict
 
 from ecgjax.errors import InputError
+from ecgjax.memory import keep_freed_memory
 
 BAD_INPUT = 2
 """Exit status for input that the user can put right."""
@@ -25,6 +26,8 @@ def run(main: Callable[[], None], explain: Callable[[list[str]], None] | None = 
 
     `explain` may raise an InputError that says more about command lines which absl refuses.
     """
+
+    keep_freed_memory()
 
     def parse(argv: list[str]) -> list[str]:
         try:

@@ -16,7 +16,6 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from ecgjax.errors import InputError
-from ecgjax.memory import keep_freed_memory
 
 AXIS = "batch"
 SHARDINGS = ("pmap", "shard_map")
@@ -32,8 +31,6 @@ class Parallel:
             raise InputError(f"unknown sharding {sharding!r}", f"use one of {', '.join(SHARDINGS)}")
         self.sharding = sharding
         self.num_devices = jax.device_count()
-        if jax.default_backend() == "cpu":
-            keep_freed_memory()
         self._global_mesh = Mesh(np.array(jax.devices()), (AXIS,))
         # pmap is handed what one process holds, shard_map arrays that span the processes.
         self._mesh = self._global_mesh.local_mesh if sharding == "pmap" else self._global_mesh

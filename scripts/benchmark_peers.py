@@ -16,7 +16,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from absl import app, flags
+from absl import flags
 from ml_collections import ConfigDict
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import torch
 
 from configs.reversal import get_config
-from ecgjax import experiment, models
+from ecgjax import cli, experiment, models
 from ecgjax.beats import BeatWindow, average_beat
 from ecgjax.data.resident import BatchOrder
 from scripts import torch_peer
@@ -51,7 +51,7 @@ def check_outputs(config: ConfigDict, window: BeatWindow, ecg_mv: np.ndarray) ->
     np.testing.assert_allclose(outputs, np.asarray(module.apply(variables, ours, is_training=False)), atol=1e-3)
 
 
-def main(_: list[str]) -> None:
+def main() -> None:
     config = get_config(_DATASET.value)
     config.data.dir = _DATA_DIR.value
     train = experiment.load(config, "train")
@@ -100,4 +100,4 @@ def main(_: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    cli.run(main)
