@@ -17,7 +17,7 @@ def get_config(args: str = "") -> ConfigDict:
     config = common.base()
     config.task = "reversal"
     config.batch_size = 128
-    config.num_steps = 3000
+    config.num_steps = 2000
     config.evaluation.max_records = 256
     config.data.crop_s = 5.0
     config.preprocess.filter = "bandpass"
@@ -82,7 +82,7 @@ def _use_original_network(config: ConfigDict) -> None:
     """A published detector, trained as published, but on exact reversals drawn on the fly."""
     config.model.shallow_cnn.update(ORIGINAL_NETWORKS[config.model.name])
     config.model.name = "shallow_cnn"
-    config.batch_size = 128
+    config.num_steps = 960  # 80 epochs of the records it was published with
     config.data.crop_s = config.data.seconds
     config.reversal.typed = False
     config.reversal.view = "signal"
