@@ -4,6 +4,7 @@ A builder lists its shards; each is a source of prepared records that one proces
 gives the folder that is renamed once everything is in it, the metadata, and the reader.
 """
 
+import abc
 import collections
 import concurrent.futures
 import dataclasses
@@ -170,9 +171,9 @@ class RecordBuilder(FileReaderBuilder):
     def variant(self) -> str:
         return self.builder_config.name
 
+    @abc.abstractmethod
     def sources(self) -> dict[str, list[Source]]:
         """Split -> its shards."""
-        raise NotImplementedError
 
     def _make_download_manager(self, download_dir: Any, download_config: Any) -> types.SimpleNamespace:
         # Nothing is downloaded; TFDS's manager would make folders for it and look for lists of checksums.

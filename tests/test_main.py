@@ -57,7 +57,8 @@ def test_wrong_command_lines_are_explained(arguments, message, config_file):
 
 
 def test_right_command_lines_need_no_explanation(config_file):
-    main.explain(["main.py", f"--config={config_file}:smoke", "--config.batch_size=8", "--config.ema_decay=1"])
+    arguments = [f"--config={config_file}:smoke", "--config.batch_size=8", "--config.ema_decay=1"]
+    assert main.explain(["main.py", *arguments]) is None
 
 
 def test_command_ends_with_one_line_and_status_2(config_file, tmp_path):

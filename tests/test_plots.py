@@ -10,7 +10,7 @@ from ecgjax.clinical_plot import MARGIN_MM, MM_PER_MV, MM_PER_S, PULSE_MM, ROWS,
 from ecgjax.leads import LEADS
 
 
-def rendered(figure) -> np.ndarray:
+def assert_rendered(figure) -> np.ndarray:
     png = io.BytesIO()
     figure.savefig(png, format="png", dpi=40)
     assert png.getbuffer().nbytes > 1000
@@ -44,25 +44,25 @@ def test_clinical_figure_is_true_to_scale(fs_hz, seconds):
     width_mm, height_mm = np.array(figure.get_size_inches()) * 25.4
     np.testing.assert_allclose((*axes.get_xlim(), *axes.get_ylim()), (0, width_mm, 0, height_mm))
     assert set(LEADS) <= set(texts(figure))
-    rendered(figure)
+    assert_rendered(figure)
 
 
 def test_clinical_figure_of_flat_and_missing_samples():
     signal_mv = np.zeros((1000, 12))
     signal_mv[:, 3] = np.nan
     with np.errstate(invalid="raise"):
-        rendered(clinical_figure(signal_mv, 100.0, "Record 1", "✗ none (50 %), truth RA-LA", plots.BAD))
+        assert_rendered(clinical_figure(signal_mv, 100.0, "Record 1", "✗ none (50 %), truth RA-LA", plots.BAD))
 
 
 def test_confusion_shows_every_count():
     matrix = np.array([[120, 6, 0], [0, 126, 0], [1, 0, 125]])
     figure = plots.confusion(matrix, ("none", "a", "b"))
     assert sorted(texts(figure)) == sorted(["120", "6", "126", "1", "125"])
-    rendered(figure)
+    assert_rendered(figure)
 
 
 def test_confusion_of_a_class_that_never_occurs():
-    rendered(plots.confusion(np.array([[3, 0], [0, 0]]), ("a", "b")))
+    assert_rendered(plots.confusion(np.array([[3, 0], [0, 0]]), ("a", "b")))
 
 
 def test_learning_curves_hold_their_points():
@@ -74,18 +74,18 @@ def test_learning_curves_hold_their_points():
     np.testing.assert_array_equal(loss.lines[0].get_xydata(), points)
     assert [line.get_label() for line in loss.lines] == ["train", "validation"]
     assert (loss.get_yscale(), auroc.get_yscale()) == ("log", "linear")
-    rendered(figure)
+    assert_rendered(figure)
 
 
 def test_by_class_with_and_without_intervals():
     shares = {"label": "recall", "is_share": True, "second": np.array([np.nan, 0.9]), "second_label": "flagged"}
     figure = plots.by_class(("a", "b"), np.array([0.9, 0.8]), [(0.85, 0.95), None], **shares)
     assert texts(figure) == ["90.0 %", "80.0 %"]
-    rendered(figure)
+    assert_rendered(figure)
     plain = {"label": "RMSE", "is_share": False, "second": None, "second_label": ""}
     figure = plots.by_class(("V1", "V2"), np.array([30.0, 1.5]), [None, None], **plain)
     assert texts(figure) == ["30.00", "1.500"]
-    rendered(figure)
+    assert_rendered(figure)
 
 
 def test_ppv_marks_its_values():
@@ -93,12 +93,12 @@ def test_ppv_marks_its_values():
     value = prevalence / (prevalence + 0.1 * (1 - prevalence))
     figure = plots.ppv_against_prevalence(prevalence, {"rule": (value, value, value)}, (0.02, 0.05))
     assert texts(figure) == ["17 % at 2 %", "34 % at 5 %"]
-    rendered(figure)
+    assert_rendered(figure)
 
 
 def test_calibration_and_scatter_render():
     bins = np.array([[2.0, 0.1, 0.2], [0.0, np.nan, np.nan], [1.0, 0.9, 1.0]])
-    rendered(plots.calibration({"any": bins, "class": bins}))
+    assert_rendered(plots.calibration({"any": bins, "class": bins}))
     age_years = np.array([20.0, 50.0, 80.0])
-    rendered(plots.predicted_against_true(age_years, age_years + 3, "age (years)"))
-    rendered(plots.predicted_against_true(age_years[:1], age_years[:1], ""))
+    assert_rendered(plots.predicted_against_true(age_years, age_years + 3, "age (years)"))
+    assert_rendered(plots.predicted_against_true(age_years[:1], age_years[:1], ""))

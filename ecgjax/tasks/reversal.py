@@ -180,11 +180,13 @@ class Reversal:
         }
 
     def examples(self, split: Split, predictions: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Three of the most confident mistakes, a correct record and two reversals that were recognised."""
+        """The most confident mistakes about three records, a correct record and two reversals that were recognised."""
         truth, scores = predictions["targets"], predictions["scores"]
         confidence, is_right = scores.max(axis=1), scores.argmax(axis=1) == truth
         shuffled = np.random.default_rng(self.seed).permutation(len(truth))
-        wrong = np.argsort(np.where(is_right, 0.0, -confidence), kind="stable")[: min(3, np.sum(~is_right))]
+        mistakes = np.argsort(np.where(is_right, 0.0, -confidence), kind="stable")[: np.sum(~is_right)]
+        _, first_of_record = np.unique(predictions["record_ids"][mistakes], return_index=True)
+        wrong = mistakes[np.sort(first_of_record)[:3]]
         plain = shuffled[(is_right & (predictions["placement"] == NONE))[shuffled]][:1]
         reversed_ = shuffled[(is_right & (predictions["placement"] != NONE))[shuffled]]
         chosen = np.concatenate([wrong, plain, reversed_[: 5 - len(wrong)]])

@@ -10,6 +10,7 @@ import sklearn.metrics
 
 from configs.reversal import get_config
 from ecgjax import leads, tasks
+from ecgjax.data.records import Split
 from ecgjax.tasks.reversal_figures import CLASS_NAMES, at_prior, prior, reversal_figures
 
 TASK = tasks.build(get_config("ptbxl"))
@@ -130,3 +131,24 @@ def test_intervals_hold_their_value():
     for name in ("accuracy", "macro_f1", "auroc", "recall/RA-LA"):
         low, high = figures[name].ci95
         assert low <= figures[name].value <= high, name
+
+
+@pytest.mark.parametrize("typed", [True, False])
+def test_examples_are_mistakes_and_successes_as_written_by_the_recorder(typed):
+    placement, any_reversal, scores, patients = some_predictions()
+    ids = np.tile([f"r{i}" for i in range(40)], 19)
+    ecg = np.random.default_rng(0).integers(-500, 500, (40, 50, 12)).astype(np.int16)
+    split = Split("simulated", "test", ecg, 1000.0, 100.0, leads.LEADS, ids[:40], patients[:40], {})
+    task = dataclasses.replace(TASK, typed=typed)
+    scores = scores if typed else np.stack([1 - any_reversal, any_reversal], axis=1)
+    targets = placement if typed else (placement > 0).astype(int)
+    chosen = task.examples(
+        split, {"targets": targets, "placement": placement, "scores": scores, "record_ids": ids, "view": placement}
+    )
+    is_right = chosen["truth"] == chosen["prediction"]
+    assert is_right.tolist() == [False] * 3 + [True] * 3
+    assert len(set(chosen["record_ids"][:3])) == 3
+    assert chosen["truth"][3] == "none"
+    row = int(chosen["record_ids"][3][1:])
+    independent = [leads.LEADS.index(name) for name in leads.INDEPENDENT_LEADS]
+    np.testing.assert_allclose(chosen["signal_mv"][3][:, independent], ecg[row][:, independent] / 1000, atol=1e-6)
