@@ -13,15 +13,19 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from ecgjax.memory import keep_freed_memory
+
+# Before the libraries below start threads, each with a heap of its own.
+keep_freed_memory()
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import torch
 from absl import flags
 from ml_collections import ConfigDict
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-import torch
 
 from configs.reversal import get_config
 from ecgjax import cli, experiment, models
