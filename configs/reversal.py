@@ -1,4 +1,12 @@
-"""Electrode reversal: detected and typed, from twelve leads."""
+"""Electrode reversal: detected and typed, from twelve leads.
+
+    python -m ecgjax.main --config=configs/reversal.py          simulated records
+    python -m ecgjax.main --config=configs/reversal.py:ptbxl    PTB-XL, prepared by data_prep
+
+On two CPU cores (AMD EPYC), 2,000 steps take a minute and a half, the whole command two, and on a fresh machine half a
+minute more to simulate. Expect of the test split at a prior of 50 %: simulated, accuracy 0.999 and macro-F1 0.998; PTB-XL
+(1,490 training records, 126 test records, seeds 0 to 2), accuracy 0.973-0.976 and macro-F1 0.960-0.963.
+"""
 
 from ml_collections import ConfigDict
 
