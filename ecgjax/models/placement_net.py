@@ -72,6 +72,11 @@ class PlacementNet(nn.Module):
     def _likelihood(self, undone: jax.Array, is_training: bool) -> jax.Array:
         """Log-likelihood `[batch, placement]` of the beats `[batch, placement, time, lead]` as rightly recorded."""
         batch, placements, time, num_leads = undone.shape
+        if time % self.patch:
+            raise InputError(
+                f"an average beat of {time} samples does not divide into pieces of {self.patch}",
+                "change model.placement_net.patch, or before_s and after_s of beat",
+            )
         fine = nn.soft_sign(self.fine_gain * undone)
         shown = jnp.concatenate([undone, fine], axis=-1).astype(self.dtype)
 

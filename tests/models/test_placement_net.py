@@ -76,6 +76,14 @@ def test_half_precision_computes_and_keeps_single_precision_weights():
     np.testing.assert_allclose(outputs, single, atol=0.1)
 
 
+def test_a_beat_that_does_not_divide_into_pieces_is_refused():
+    module = models.build(get_config().model, 20, jnp.float32, None)
+    with pytest.raises(
+        InputError, match="97 samples does not divide into pieces of 8; change model.placement_net.patch"
+    ):
+        module.init(jax.random.key(0), jnp.zeros((1, 97, 12)), is_training=False)
+
+
 def test_a_task_without_types_is_refused():
     module = models.build(get_config().model, 2, jnp.float32, None)
     with pytest.raises(InputError, match="placement_net has 20 outputs and the task wants 2"):
