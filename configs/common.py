@@ -75,6 +75,14 @@ def base() -> ConfigDict:
     return config
 
 
+def add_beat(config: ConfigDict) -> None:
+    """Adds the options of the average beat."""
+    config.beat = ConfigDict()  # see ecgjax/beats.py
+    config.beat.before_s = 0.40  # reach of the average beat before the R peak
+    config.beat.after_s = 0.56  # and after it
+    config.beat.max_beats = 24  # beats averaged at most
+
+
 def parse_args(config: ConfigDict, arg_string: str, shorthands: dict[str, str]) -> bool:
     """Applies ARGS of `--config=configs/TASK.py:ARGS` to `config`; true where they ask for a smoke run.
 

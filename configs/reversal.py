@@ -40,10 +40,7 @@ def get_config(args: str = "") -> ConfigDict:
     config.early_stopping.metric = "macro_f1"
     config.early_stopping.mode = "max"
 
-    config.beat = ConfigDict()  # see ecgjax/beats.py
-    config.beat.before_s = 0.40  # reach of the average beat before the R peak
-    config.beat.after_s = 0.56  # and after it
-    config.beat.max_beats = 24  # beats averaged at most
+    common.add_beat(config)
 
     config.reversal = ConfigDict()
     config.reversal.view = "beat"  # what the network sees: the average beat or the whole signal

@@ -1,7 +1,8 @@
-"""The average beat of a record, found in a way that electrode exchanges cannot disturb.
+"""The average beat of a record, found in a way that exchanges of electrodes or of leads cannot disturb.
 
-Beats are found and weighed by the power of the nine electrode potentials about their mean, which no permutation of
-electrodes changes; and averaging is linear. So the average beat of a rewired record is the rewired average beat.
+Beats are found and weighed by a power: that of the nine electrode potentials about their mean, which no permutation of
+electrodes changes, or for leads in unknown order the sum of theirs. Averaging is linear. So the average beat of a
+rewired record is the rewired average beat.
 """
 
 import dataclasses
@@ -49,13 +50,18 @@ THRESHOLD = 0.25
 STRETCH_S = 1.5
 
 
-def find_beats(signal_mv: jax.Array, window: BeatWindow) -> tuple[jax.Array, jax.Array]:
-    """R peaks of `[time, lead]`: sample indices `[max_beats]` in order of time, and which of them are beats."""
+def find_beats(
+    signal_mv: jax.Array, window: BeatWindow, metric: np.ndarray = POWER_METRIC
+) -> tuple[jax.Array, jax.Array]:
+    """R peaks of `[time, lead]`: sample indices `[max_beats]` in order of time, and which of them are beats.
+
+    `metric` `[lead, lead]` gives the power of a sample `x` as `x @ metric @ x`.
+    """
     num_samples = signal_mv.shape[0]
     # Central differences: one-sided ones put a symmetric peak between two samples.
     slope = jnp.asarray(jnp.gradient(signal_mv, axis=0))
     kernel = jnp.hanning(2 * round(SMOOTHING_S * window.fs_hz / 2) + 3)
-    energy = jnp.convolve(_power(slope), kernel / jnp.sum(kernel), mode="same")
+    energy = jnp.convolve(_power(slope, metric), kernel / jnp.sum(kernel), mode="same")
 
     reach = round(REFRACTORY_S * window.fs_hz)
     highest = jax.lax.reduce_window(energy, -jnp.inf, jax.lax.max, (2 * reach + 1,), (1,), "SAME")
@@ -72,25 +78,27 @@ def find_beats(signal_mv: jax.Array, window: BeatWindow) -> tuple[jax.Array, jax
     return peaks, earliest > 0
 
 
-def average_beat(signal_mv: jax.Array, window: BeatWindow) -> tuple[jax.Array, jax.Array]:
-    """`[time, lead]` -> `[num_samples, lead]` and the number of beats that it averages.
+def average_beat(
+    signal_mv: jax.Array, window: BeatWindow, metric: np.ndarray = POWER_METRIC
+) -> tuple[jax.Array, jax.Array]:
+    """`[time, lead]` -> `[num_samples, lead]` and the number of beats that it averages; `metric` as in `find_beats`.
 
     Beats unlike the others are weighed down: one that differs from the plain mean by half of the mean's energy keeps
     a weight of 1/e, so that ectopic beats and artefacts fade. A record without a beat gives zeros.
     """
-    peaks, is_beat = find_beats(signal_mv, window)
+    peaks, is_beat = find_beats(signal_mv, window, metric)
     start = jnp.clip(peaks - window.num_before, 0, signal_mv.shape[0] - window.num_samples)
     beats = signal_mv[start[:, None] + jnp.arange(window.num_samples)]
     mean = _weighted_mean(beats, is_beat.astype(jnp.float32))
-    difference = jnp.sum(_power(beats - mean), axis=1)
-    weight = is_beat * jnp.exp(-2 * difference / (jnp.sum(_power(mean)) + 1e-6))
+    difference = jnp.sum(_power(beats - mean, metric), axis=1)
+    weight = is_beat * jnp.exp(-2 * difference / (jnp.sum(_power(mean, metric)) + 1e-6))
     num_beats = jnp.sum(weight) ** 2 / (jnp.sum(weight**2) + 1e-6)
     return _weighted_mean(beats, weight), num_beats
 
 
-def _power(signal_mv: jax.Array) -> jax.Array:
+def _power(signal_mv: jax.Array, metric: np.ndarray) -> jax.Array:
     """`[..., lead]` -> `[...]`"""
-    return jnp.sum((signal_mv @ POWER_METRIC) * signal_mv, axis=-1)
+    return jnp.sum((signal_mv @ metric) * signal_mv, axis=-1)
 
 
 def _weighted_mean(beats: jax.Array, weight: jax.Array) -> jax.Array:

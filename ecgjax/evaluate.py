@@ -77,7 +77,7 @@ class Evaluator:
 
         ids = {"record_ids": split.record_ids[index], "patient_ids": split.patient_ids[index], "view": view}
         predictions = averaged([_rows(done, len(index)) for done in to_host(batches)])
-        return {**predictions, **ids}, rate
+        return {**predictions, **self._task.decode(predictions), **ids}, rate
 
 
 def _rows(batches: list[dict[str, np.ndarray]], num_rows: int) -> dict[str, np.ndarray]:

@@ -96,12 +96,7 @@ def load(config: ConfigDict, split: str) -> Split:
         data_prep.ensure_prepared(data.name, data.variant, data.dir)
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices("data prepared")
-    return load_split(data.name, data.variant, split, data.dir, preprocess(config), data.seconds)
-
-
-def preprocess(config: ConfigDict) -> Preprocess:
-    """The preprocessing that `config` asks for."""
-    return Preprocess(**config.preprocess.to_dict())
+    return load_split(data.name, data.variant, split, data.dir, Preprocess.from_config(config), data.seconds)
 
 
 def build(config: ConfigDict, train: Split) -> Experiment:

@@ -19,6 +19,28 @@ LIMB_LEADS = LEADS[:6]
 PRECORDIAL_LEADS = LEADS[6:]
 INDEPENDENT_LEADS = ("I", "II", *PRECORDIAL_LEADS)
 
+LEAD_SETS = {
+    "precordial": PRECORDIAL_LEADS,
+    "+II": ("II", *PRECORDIAL_LEADS),
+    "+I": ("I", *PRECORDIAL_LEADS),
+    "+I,II,III": ("I", "II", "III", *PRECORDIAL_LEADS),
+    "+aVF": ("aVF", *PRECORDIAL_LEADS),
+    "+I,aVF": ("I", "aVF", *PRECORDIAL_LEADS),
+    "limb": LIMB_LEADS,
+    "augmented": ("aVR", "aVL", "aVF", *PRECORDIAL_LEADS),
+    "all": LEADS,
+}
+"""Sets of simultaneous leads by name; `+` adds to the precordial leads."""
+
+IDENTITIES = (
+    {"I": 1.0, "III": 1.0, "II": -1.0},
+    {"aVR": 1.0, "aVL": 1.0, "aVF": 1.0},
+    {"aVR": 2.0, "I": 1.0, "II": 1.0},
+    {"aVL": 2.0, "I": -1.0, "III": 1.0},
+    {"aVF": 2.0, "II": -1.0, "III": -1.0},
+)
+"""Weighted sums of limb leads that are zero at every instant, however the limb electrodes are exchanged."""
+
 LIMB_ELECTRODES = ("RA", "LA", "LL")
 NEUTRAL = "RL"
 ELECTRODES = (*LIMB_ELECTRODES, *PRECORDIAL_LEADS)
@@ -179,6 +201,18 @@ def canonical_lead(name: str) -> str:
     if key not in _CANONICAL:
         raise InputError(f"unknown lead name {name!r}", f"use {', '.join(LEADS)}")
     return _CANONICAL[key]
+
+
+def lead_set(text: str) -> tuple[str, ...]:
+    """The leads of a set by its name in `LEAD_SETS`, or listed as in `I,V1,V5`, in the order of `LEADS`.
+
+    Raises:
+      InputError: a lead is unknown, or fewer than two are named.
+    """
+    named = LEAD_SETS[text] if text in LEAD_SETS else [canonical_lead(name) for name in text.split(",")]
+    if len(set(named)) < 2:
+        raise InputError(f"{text!r} names fewer than two leads", f"list two or more, or use {', '.join(LEAD_SETS)}")
+    return tuple(name for name in LEADS if name in named)
 
 
 def to_standard_order(signal: np.ndarray, lead_names: Sequence[str]) -> np.ndarray:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pywt
 import scipy.signal
+from ml_collections import ConfigDict
 
 from ecgjax.errors import InputError
 
@@ -48,6 +49,11 @@ class Preprocess:
                 f"the pass band {self.low_hz}-{self.high_hz} Hz does not lie between 0 and half of {self.fs_hz} Hz",
                 "set preprocess.low_hz and preprocess.high_hz inside it",
             )
+
+    @classmethod
+    def from_config(cls, config: ConfigDict) -> "Preprocess":
+        """The one that `config.preprocess` describes."""
+        return cls(**config.preprocess.to_dict())
 
     def apply(self, signal_mv: np.ndarray, fs_hz: float) -> np.ndarray:
         """Resamples and filters `[..., time, lead]` recorded at `fs_hz`; float32 at `self.fs_hz`."""

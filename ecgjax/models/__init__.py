@@ -6,7 +6,9 @@ import flax.linen as nn
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from ecgjax import leads
 from ecgjax.errors import InputError
+from ecgjax.models.arrangement_net import ArrangementNet
 from ecgjax.models.placement_net import PlacementNet
 from ecgjax.models.shallow_cnn import ShallowCNN
 
@@ -15,11 +17,26 @@ def _placement_net(options: ConfigDict, num_outputs: int, dtype: jnp.dtype, axis
     return PlacementNet(num_outputs=num_outputs, dtype=dtype, **options.to_dict())
 
 
+def _arrangement_net(options: ConfigDict, num_outputs: int, dtype: jnp.dtype, axis_name: str | None) -> nn.Module:
+    given = options.to_dict()
+    names = leads.lead_set(given.pop("leads"))
+    if len(names) != num_outputs:
+        raise InputError(
+            f"arrangement_net names {len(names)} leads and the task wants {num_outputs} outputs",
+            "train it with the task lead_id, or choose another model.name",
+        )
+    return ArrangementNet(names=names, dtype=dtype, **given)
+
+
 def _shallow_cnn(options: ConfigDict, num_outputs: int, dtype: jnp.dtype, axis_name: str | None) -> nn.Module:
     return ShallowCNN(num_outputs=num_outputs, dtype=dtype, axis_name=axis_name, **options.to_dict())
 
 
-_BUILDERS: dict[str, Callable[..., nn.Module]] = {"placement_net": _placement_net, "shallow_cnn": _shallow_cnn}
+_BUILDERS: dict[str, Callable[..., nn.Module]] = {
+    "placement_net": _placement_net,
+    "shallow_cnn": _shallow_cnn,
+    "arrangement_net": _arrangement_net,
+}
 
 
 def build(config: ConfigDict, num_outputs: int, dtype: jnp.dtype, axis_name: str | None) -> nn.Module:

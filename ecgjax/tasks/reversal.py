@@ -157,6 +157,9 @@ class Reversal:
             "any_reversal": jax.nn.sigmoid(outputs[:, 0]),
         }
 
+    def decode(self, predictions: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {}
+
     def metrics(self, predictions: dict[str, np.ndarray], num_bootstrap: int) -> dict[str, Metric]:
         return reversal_figures(
             predictions["placement"],

@@ -15,7 +15,7 @@ Record = dict[str, jax.Array]
 class Task(Protocol):
     """A frozen dataclass that turns records into batches, losses, predictions and figures.
 
-    Everything but `targets` and `metrics` runs inside the compiled step.
+    What handles a `Record` runs inside the compiled step, the rest on the host.
     """
 
     @property
@@ -44,6 +44,9 @@ class Task(Protocol):
 
     def predict(self, outputs: jax.Array, batch: Record) -> dict[str, jax.Array]:
         """What is written to `predictions_SPLIT.npz`, `[batch, ...]` each: at least `targets` and `scores`."""
+
+    def decode(self, predictions: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Decisions `[n, ...]` that are written beside the host predictions, which may be means over an ensemble."""
 
     def class_names(self) -> tuple[str, ...]:
         """Names of the last axis of `scores`."""
