@@ -12,10 +12,18 @@ from ecgjax.leads import LEAD_SETS
 
 SWEEPS = {
     "lead_sets": ("lead_id.leads", tuple(LEAD_SETS)),
-    "contexts": ("model.lead_set_net.context", ("sab", "isab", "deepsets", "none")),
-    "encoders": ("model.lead_set_net.encoder", ("inception_gru", "cnn_gru", "gru", "inception", "cnn")),
+    "contexts": (
+        "model.lead_set_net.context",
+        ("sab", "isab", "deepsets", "none"),
+        {"model.name": "lead_set_net"},
+    ),
+    "encoders": (
+        "model.lead_set_net.encoder",
+        ("inception_gru", "cnn_gru", "gru", "inception", "cnn"),
+        {"model.name": "lead_set_net"},
+    ),
 }
-"""Name of a series of runs -> the field that varies and its values."""
+"""Name of a series of runs -> the field that varies, its values, and fields that are the same for all."""
 
 
 def get_config(args: str = "") -> ConfigDict:
@@ -56,11 +64,19 @@ def get_config(args: str = "") -> ConfigDict:
     config.model.arrangement_net.leads = config.lead_id.get_ref("leads")
     config.model.arrangement_net.patch = 8  # samples of the pieces of the average beat
     config.model.arrangement_net.features = 64  # width of a piece's embedding
-    config.model.arrangement_net.hidden = 256  # width of all other layers
+    config.model.arrangement_net.hidden = 128  # width of all other layers
     config.model.arrangement_net.num_blocks = 2  # residual blocks for each lead
     config.model.arrangement_net.num_pair_blocks = 1  # and for each pair of chest leads
     config.model.arrangement_net.fine_gain = 5.0  # of the second, compressed view of the beat
     config.model.arrangement_net.dropout_rate = 0.3
+    config.model.lead_set_net = ConfigDict()  # see ecgjax/models/lead_set_net.py
+    config.model.lead_set_net.encoder = "inception_gru"  # of each lead: cnn, inception, gru, cnn_gru or inception_gru
+    config.model.lead_set_net.context = "sab"  # what leads learn from each other: sab, isab, deepsets or none
+    config.model.lead_set_net.features = 64  # width between the two; 128 in the published network for V1..V6
+    config.model.lead_set_net.num_blocks = 5  # attention blocks
+    config.model.lead_set_net.num_heads = 8  # of attention
+    config.model.lead_set_net.num_inducing = 16  # learned vectors of an isab block
+    config.model.lead_set_net.dropout_rate = 0.0  # of the encoder's output
 
     shorthands = {
         "leads": "lead_id.leads",
@@ -69,5 +85,29 @@ def get_config(args: str = "") -> ConfigDict:
         "steps": "num_steps",
         "kfold": "kfold",
     }
+    if "model=original" in args.split(","):
+        _use_original_network(config)
     common.parse_args(config, args, shorthands)
+    if config.model.name == "original":
+        config.model.name = "lead_set_net"
     return config
+
+
+def _use_original_network(config: ConfigDict) -> None:
+    """The published network, trained as published but for the filter and crops of half the length."""
+    config.batch_size = 38
+    config.num_steps = 980  # 25 epochs of 1,490 records
+    config.log_every = 49
+    config.eval_every = 196
+    config.checkpoint_every = 98
+    config.evaluation.batch_size = 38
+    config.optimizer.weight_decay = 1e-4
+    config.optimizer.clip_norm = 0.0
+    config.schedule.learning_rate = 7e-4
+    config.schedule.warmup_fraction = 0.0
+    config.ema_decay = 0.0
+    options = config.lead_id
+    options.view = "signal"
+    for name in ("rotation_rad", "elongation", "displacement", "gain", "noise_mv"):
+        options[name] = 0.0
+    options.rounding_mv = 0.015

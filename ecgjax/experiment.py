@@ -8,6 +8,7 @@ from pathlib import Path
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
@@ -90,13 +91,47 @@ class Experiment:
 
 
 def load(config: ConfigDict, split: str) -> Split:
-    """A split of the dataset of `config`, prepared first where it is absent and can be made."""
+    """A split of the dataset of `config`, prepared first where it is absent and can be made.
+
+    With `data.leave_out` the test split is what was left out, of whatever split.
+    """
     data = config.data
     if jax.process_index() == 0:
         data_prep.ensure_prepared(data.name, data.variant, data.dir)
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices("data prepared")
+    if not data.leave_out:
+        return _read(config, split)
+    everything = _read(config, "all")
+    is_left_out = has_label(everything, data.leave_out)
+    if split in ("test", "all"):
+        return everything.select(is_left_out)
+    kept = _read(config, split)
+    return kept.select(~np.isin(kept.patient_ids, everything.patient_ids[is_left_out]))
+
+
+def _read(config: ConfigDict, split: str) -> Split:
+    data = config.data
     return load_split(data.name, data.variant, split, data.dir, Preprocess.from_config(config), data.seconds)
+
+
+def has_label(split: Split, condition: str) -> np.ndarray:
+    """`[record]`: where `LABEL=VALUE` holds, or where a list of labels has the value.
+
+    Raises:
+      InputError: there is no such label, or no record has the value.
+    """
+    name, _, value = condition.partition("=")
+    if name not in split.labels:
+        raise InputError(f"{split.dataset} has no label {name!r}", f"use one of {', '.join(sorted(split.labels))}")
+    values = split.labels[name]
+    is_listed = values.dtype == object
+    has = np.array([value in map(str, np.ravel(one)) if is_listed else str(one) == value for one in values], bool)
+    if not has.any():
+        known = sorted({str(one) for row in values for one in np.ravel(row)})
+        shown = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
+        raise InputError(f"no record of {split.dataset} has {condition}", f"{name} is one of {shown}")
+    return has
 
 
 def build(config: ConfigDict, train: Split) -> Experiment:

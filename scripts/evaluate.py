@@ -27,6 +27,7 @@ def score(workdir: Path, split: str, dataset: str | None, data_dir: str | None) 
     config = read_config(workdir)
     if dataset is not None:
         config.data.name, _, config.data.variant = dataset.partition("/")
+        config.data.leave_out = ""
     if data_dir is not None:
         config.data.dir = data_dir
     records = load(config, split)

@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 from ecgjax import leads
 from ecgjax.errors import InputError
 from ecgjax.models.arrangement_net import ArrangementNet
+from ecgjax.models.lead_set_net import LeadSetNet
 from ecgjax.models.placement_net import PlacementNet
 from ecgjax.models.shallow_cnn import ShallowCNN
 
@@ -32,10 +33,15 @@ def _shallow_cnn(options: ConfigDict, num_outputs: int, dtype: jnp.dtype, axis_n
     return ShallowCNN(num_outputs=num_outputs, dtype=dtype, axis_name=axis_name, **options.to_dict())
 
 
+def _lead_set_net(options: ConfigDict, num_outputs: int, dtype: jnp.dtype, axis_name: str | None) -> nn.Module:
+    return LeadSetNet(num_outputs=num_outputs, dtype=dtype, axis_name=axis_name, **options.to_dict())
+
+
 _BUILDERS: dict[str, Callable[..., nn.Module]] = {
     "placement_net": _placement_net,
     "shallow_cnn": _shallow_cnn,
     "arrangement_net": _arrangement_net,
+    "lead_set_net": _lead_set_net,
 }
 
 

@@ -17,7 +17,7 @@ from ecgjax.errors import InputError
 from ecgjax.models.layers import Dense, LayerNorm
 
 _LIMB_SCALE_LEADS = 3  # I, II and III
-_INDEPENDENT = [leads.LEADS.index(name) for name in leads.INDEPENDENT_LEADS]
+_INDEPENDENT = np.array([leads.LEADS.index(name) for name in leads.INDEPENDENT_LEADS])
 _UNDOABLE = np.array([not placement.uses_neutral for placement in leads.PLACEMENTS])
 _UNDO = np.stack([p.inverse.matrix[_INDEPENDENT] for p in leads.PLACEMENTS if not p.uses_neutral]).astype(np.float32)
 """[placement, independent lead, lead]"""
@@ -47,20 +47,25 @@ class PlacementNet(nn.Module):
     dtype: jnp.dtype
 
     @nn.compact
-    def __call__(self, beat: jax.Array, is_training: bool) -> jax.Array:
-        """Average beats `[batch, time, lead]` -> `[batch, 1 + placement]`; `time` is a multiple of `patch`."""
+    def __call__(self, beat: jax.Array, is_training: bool, undo: jax.Array | None = None) -> jax.Array:
+        """Average beats `[batch, time, lead]` -> `[batch, 1 + placement]`; `time` is a multiple of `patch`.
+
+        With `undo` `[hypothesis, lead, lead]`, true = undo @ written, the log-likelihoods `[batch, hypothesis]`
+        of the records that they give, and those of the neutral placements after them.
+        """
         if self.num_outputs != 1 + len(_UNDOABLE):
             raise InputError(
                 f"placement_net has {1 + len(_UNDOABLE)} outputs and the task wants {self.num_outputs}",
                 "train it with reversal.typed=True, or choose another model.name",
             )
-        # The gain of the recorder tells nothing; limb and chest leads count alike, so no exchange changes it.
-        limb_power, chest_power = (jnp.mean(part**2, axis=(1, 2)) for part in jnp.split(beat, 2, axis=2))
-        beat = beat / jnp.sqrt(limb_power + chest_power + 1e-6)[:, None, None]
-
-        undone = jnp.einsum("btl,hml->bhtm", beat, _UNDO)
+        if undo is None:
+            undone = jnp.einsum("btl,hml->bhtm", _normalised(beat), _UNDO)
+        else:
+            undone = _normalised(jnp.einsum("btl,hml->bhtm", beat, undo))[..., _INDEPENDENT]
         likelihood = self._likelihood(undone, is_training)
-        flatness = self._flatness(beat)
+        flatness = self._flatness(_normalised(beat))
+        if undo is not None:
+            return jnp.concatenate([likelihood, flatness], axis=1)
         scores = jnp.zeros((len(beat), len(_UNDOABLE)))
         scores = scores.at[:, np.flatnonzero(_UNDOABLE)].set(likelihood).at[:, np.flatnonzero(~_UNDOABLE)].set(flatness)
 
@@ -100,3 +105,12 @@ class PlacementNet(nn.Module):
         share = power - jax.nn.logsumexp(power, axis=1, keepdims=True)
         hidden = nn.gelu(nn.Dense(32, name="flat_hidden")(share))
         return nn.Dense(int(np.sum(~_UNDOABLE)), name="flat_score")(hidden)
+
+
+def _normalised(beat: jax.Array) -> jax.Array:
+    """`[..., time, lead]` without the gain of the recorder, which tells nothing.
+
+    Limb and chest leads count alike, so no exchange within either changes it.
+    """
+    limb_power, chest_power = (jnp.mean(part**2, axis=(-2, -1)) for part in jnp.split(beat, 2, axis=-1))
+    return beat / jnp.sqrt(limb_power + chest_power + 1e-6)[..., None, None]

@@ -51,10 +51,9 @@ class LeadId:
     def __post_init__(self):
         if self.view not in VIEWS:
             raise InputError(f"unknown lead_id.view {self.view!r}", f"use one of {', '.join(VIEWS)}")
-        if self.min_leads and not 2 <= self.min_leads <= len(self.class_names()):
-            raise InputError(
-                f"lead_id.min_leads is {self.min_leads}", f"give 0 (show all) or 2 to {len(self.class_names())}"
-            )
+        num_leads = len(self.class_names())
+        if self.min_leads and not 2 <= self.min_leads <= num_leads:
+            raise InputError(f"lead_id.min_leads is {self.min_leads}", f"give 0 (show all) or 2 to {num_leads}")
 
     @property
     def num_outputs(self) -> int:

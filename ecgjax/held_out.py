@@ -1,0 +1,111 @@
+"""Which networks of a run may judge which records, and what they had to do with them before."""
+
+import dataclasses
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from ecgjax.crossval import member_runs, patient_folds
+from ecgjax.data.records import Split
+from ecgjax.errors import InputError
+from ecgjax.evidence import Evidence, load_evidence
+from ecgjax.experiment import load
+from ecgjax.workdir import read_config
+
+HELD_OUT = "held out"
+OUT_OF_FOLD = "out of fold"
+CHOSEN_ON = "chosen on"
+TRAINED_ON = "trained on"
+EXPLAINED = {
+    HELD_OUT: "no network saw them or was chosen on them",
+    OUT_OF_FOLD: "each was judged by the one network of the cross-validation that did not train on its patient, but "
+    "was chosen on its fold",
+    CHOSEN_ON: "no network trained on them, but the best checkpoint was chosen on them",
+    TRAINED_ON: "in-sample: the network trained on them as rightly wired, so that it doubts too few of them; use a run "
+    "with kfold",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """Records, the evidence that judges them, and what its networks had to do with them, a key of EXPLAINED."""
+
+    evidence: Evidence
+    records: Split
+    status: str
+
+
+def together(members: list[Evidence]) -> Evidence:
+    """The evidence of an ensemble: the mean log-likelihood of its members, which share their preprocessing."""
+    if len(members) == 1:
+        return members[0]
+
+    def log_likelihood(signal_mv: jax.Array) -> jax.Array:
+        each = jnp.stack([member.log_likelihood(signal_mv) for member in members])
+        return jnp.mean(jax.nn.log_softmax(each, axis=-1), axis=0)
+
+    return dataclasses.replace(members[0], log_likelihood=log_likelihood)
+
+
+def parts(
+    workdir: Path, lead_id_workdir: Path | None, split: str, dataset: str | None, data_dir: str | None
+) -> list[Part]:
+    """The records of `split` of `dataset` in `data_dir` (those of the run where None), each with its judges.
+
+    These are the reversal run in `workdir` and, if given, a lead identification run trained on the same records. A
+    cross-validated run judges the records it trained on by the network that left them out.
+
+    Raises:
+      InputError: the two runs were not trained on the same records.
+    """
+    config = read_config(workdir)
+    members = _members(config, workdir, lead_id_workdir)
+    own = config.data.name, config.data.variant
+    if dataset is not None:
+        config.data.name, _, config.data.variant = dataset.partition("/")
+    if data_dir is not None:
+        config.data.dir = data_dir
+    if config.data.name != own[0] or config.data.variant not in ("", own[1]):
+        config.data.leave_out = ""
+        return [Part(together(members), load(config, split), HELD_OUT)]
+    wanted = ("train", "validation", "test") if split == "all" else (split,)
+    found = []
+    if config.kfold and wanted != ("test",):
+        folds = patient_folds(config, load(config, "train"), load(config, "validation"))
+        of_split = np.concatenate([load(config, name).record_ids for name in wanted if name != "test"])
+        for evidence, (_, left_out) in zip(members, folds, strict=True):
+            found.append(Part(evidence, left_out.select(np.isin(left_out.record_ids, of_split)), OUT_OF_FOLD))
+    elif not config.kfold:
+        status = {"train": TRAINED_ON, "validation": CHOSEN_ON}
+        found = [Part(members[0], load(config, name), status[name]) for name in wanted if name != "test"]
+    if "test" in wanted:
+        found.append(Part(together(members), load(config, "test"), HELD_OUT))
+    return [part for part in found if len(part.records)]
+
+
+def _members(config: ConfigDict, workdir: Path, lead_id_workdir: Path | None) -> list[Evidence]:
+    """The evidence of each network of the reversal run, with that of the lead identification run beside it."""
+    runs = [folder for _, folder in member_runs(config, workdir)]
+    if lead_id_workdir is None:
+        return [load_evidence(folder, None) for folder in runs]
+    other = read_config(lead_id_workdir)
+    for name in ("data.name", "data.variant", "data.leave_out", "kfold", *(("seed",) if config.kfold else ())):
+        here, there = (_field(one, name) for one in (config, other))
+        if here != there:
+            raise InputError(
+                f"{name} is {here!r} in {workdir} and {there!r} in {lead_id_workdir}",
+                "give two runs that were trained on the same records",
+            )
+    beside = [folder for _, folder in member_runs(other, lead_id_workdir)]
+    return [load_evidence(folder, names) for folder, names in zip(runs, beside, strict=True)]
+
+
+def _field(config: ConfigDict, path: str) -> object:
+    """What stands at a dotted path; None for what the config of an older run lacks."""
+    node: object = config
+    for name in path.split("."):
+        node = node.get(name) if isinstance(node, ConfigDict) else None
+    return node
