@@ -32,15 +32,15 @@ def get_config(args: str = "") -> ConfigDict:
     config = common.base()
     config.task = "lead_id"
     config.batch_size = 128
-    config.num_steps = 2000
+    config.num_steps = 1200
     config.data.crop_s = 5.0
     config.preprocess.filter = "bandpass"
     config.optimizer.weight_decay = 0.05
     config.schedule.learning_rate = 3e-3
     config.ema_decay = 0.998
     config.log_every = 50
-    config.eval_every = 500
-    config.checkpoint_every = 500
+    config.eval_every = 300
+    config.checkpoint_every = 300
     config.select.metric = "loss"
     config.select.mode = "min"
 
@@ -55,7 +55,7 @@ def get_config(args: str = "") -> ConfigDict:
     config.lead_id.displacement = 0.3  # of chest electrodes, as a share of their distance
     config.lead_id.gain = 0.2  # deviation of the logarithm of the gain
     config.lead_id.noise_mv = 0.02  # level of noise at the electrodes
-    config.lead_id.rounding_mv = 0.003  # highest level of noise of each lead alone, which breaks Einthoven's law
+    config.lead_id.lead_noise_mv = 0.03  # highest level of noise of each lead alone, which breaks Einthoven's law
     config.lead_id.stretch = 0.07  # deviation of the logarithm of a stretch of the beat in time
 
     config.model = ConfigDict()
@@ -110,4 +110,4 @@ def _use_original_network(config: ConfigDict) -> None:
     options.view = "signal"
     for name in ("rotation_rad", "elongation", "displacement", "gain", "noise_mv"):
         options[name] = 0.0
-    options.rounding_mv = 0.015
+    options.lead_noise_mv = 0.015

@@ -99,6 +99,16 @@ def electrode_noise(key: jax.Array, num_samples: int, sd_mv: float) -> jax.Array
     return (level * (jnp.sqrt(share) * slow + jnp.sqrt(1 - share) * white)) @ _TO_LEADS.T
 
 
+def lead_noise(key: jax.Array, signal_mv: jax.Array, highest_mv: float) -> jax.Array:
+    """`[time, lead]` of white noise that arises in each lead alone, from rounding to separate filters.
+
+    It breaks Einthoven's law. The level is log-uniform over the two decades below `highest_mv`, one for all leads.
+    """
+    level_key, noise_key = jax.random.split(key)
+    level_mv = highest_mv * 10 ** (-2 * jax.random.uniform(level_key))
+    return level_mv * jax.random.normal(noise_key, signal_mv.shape)
+
+
 def stretch_time(key: jax.Array, signal_mv: jax.Array, centre: int, sd: float) -> jax.Array:
     """Stretches `[time, lead]` about the sample `centre` by a factor whose logarithm has deviation `sd`.
 

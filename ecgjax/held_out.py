@@ -6,11 +6,9 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from ml_collections import ConfigDict
 
 from ecgjax.crossval import member_runs, patient_folds
 from ecgjax.data.records import Split
-from ecgjax.errors import InputError
 from ecgjax.evidence import Evidence, load_evidence
 from ecgjax.experiment import load
 from ecgjax.workdir import read_config
@@ -50,19 +48,13 @@ def together(members: list[Evidence]) -> Evidence:
     return dataclasses.replace(members[0], log_likelihood=log_likelihood)
 
 
-def parts(
-    workdir: Path, lead_id_workdir: Path | None, split: str, dataset: str | None, data_dir: str | None
-) -> list[Part]:
+def parts(workdir: Path, split: str, dataset: str | None, data_dir: str | None) -> list[Part]:
     """The records of `split` of `dataset` in `data_dir` (those of the run where None), each with its judges.
 
-    These are the reversal run in `workdir` and, if given, a lead identification run trained on the same records. A
-    cross-validated run judges the records it trained on by the network that left them out.
-
-    Raises:
-      InputError: the two runs were not trained on the same records.
+    A cross-validated run judges the records it trained on by the network that left them out.
     """
     config = read_config(workdir)
-    members = _members(config, workdir, lead_id_workdir)
+    members = [load_evidence(folder) for _, folder in member_runs(config, workdir)]
     own = config.data.name, config.data.variant
     if dataset is not None:
         config.data.name, _, config.data.variant = dataset.partition("/")
@@ -84,28 +76,3 @@ def parts(
     if "test" in wanted:
         found.append(Part(together(members), load(config, "test"), HELD_OUT))
     return [part for part in found if len(part.records)]
-
-
-def _members(config: ConfigDict, workdir: Path, lead_id_workdir: Path | None) -> list[Evidence]:
-    """The evidence of each network of the reversal run, with that of the lead identification run beside it."""
-    runs = [folder for _, folder in member_runs(config, workdir)]
-    if lead_id_workdir is None:
-        return [load_evidence(folder, None) for folder in runs]
-    other = read_config(lead_id_workdir)
-    for name in ("data.name", "data.variant", "data.leave_out", "kfold", *(("seed",) if config.kfold else ())):
-        here, there = (_field(one, name) for one in (config, other))
-        if here != there:
-            raise InputError(
-                f"{name} is {here!r} in {workdir} and {there!r} in {lead_id_workdir}",
-                "give two runs that were trained on the same records",
-            )
-    beside = [folder for _, folder in member_runs(other, lead_id_workdir)]
-    return [load_evidence(folder, names) for folder, names in zip(runs, beside, strict=True)]
-
-
-def _field(config: ConfigDict, path: str) -> object:
-    """What stands at a dotted path; None for what the config of an older run lacks."""
-    node: object = config
-    for name in path.split("."):
-        node = node.get(name) if isinstance(node, ConfigDict) else None
-    return node

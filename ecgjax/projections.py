@@ -81,7 +81,7 @@ def project(embedding: Embedding, num_components: int, class_names: Sequence[str
     return Projection(
         coordinates=analysis.transform(vectors),
         explained=np.nan_to_num(analysis.explained_variance_ratio_),
-        classes=np.searchsorted(numbers, embedding.classes[is_kept]),
+        classes=np.argmax(embedding.classes[is_kept, None] == np.array(numbers), axis=1),
         class_names=tuple(occurring),
         patient_ids=embedding.patient_ids[is_kept],
     )

@@ -33,9 +33,20 @@ _LABELS = {
     "f1_ano": "F1 (A, N, O)",
 }
 _UNITS = {"years": "years", "ms": "ms", "mv": "mV", "db": "dB"}
-_SHARES = ("accuracy", "detected", "precision", "recall", "specificity", "sensitivity", "ppv", "repair")
+_SHARES = (
+    "accuracy",
+    "detected",
+    "not_injective",
+    "precision",
+    "recall",
+    "specificity",
+    "sensitivity",
+    "ppv",
+    "repair",
+)
 _HEADLINES = (
-    *("accuracy", "macro_f1", "auroc", "ppv_at_2pct", "lead_accuracy", "set_accuracy", "repair_exact", "f1_ano"),
+    *("accuracy", "macro_f1", "auroc", "ppv_at_2pct", "f1_ano"),
+    *("lead_accuracy", "set_accuracy", "lead_accuracy_assigned", "set_accuracy_assigned", "repair_exact"),
     *("macro_auroc", "macro_auprc", "mae_years", "rmse_years", "r2", "pearson_r", "rmse_mv", "mae_ms", "snr_db"),
 )
 _MOST_CURVES = 6
@@ -192,13 +203,17 @@ def _curves(run: _Run) -> Section | None:
 
 
 def _class_targets(run: _Run) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]] | None:
-    """Class indices `[n]`, scores `[n, class]` and names, of a task that chooses one of several classes."""
+    """Class indices `[n]`, scores `[n, class]` and names, of a task that chooses one of several classes.
+
+    Where a record asks several such questions, the name of each of its leads, `n` counts them all.
+    """
     p = run.predictions
-    if "class_names" not in p or p["targets"].ndim != 1 or p["scores"].ndim != 2:
+    if "class_names" not in p or p["scores"].ndim != p["targets"].ndim + 1:
         return None
     names = tuple(str(name) for name in p["class_names"])
     is_index = np.issubdtype(p["targets"].dtype, np.integer)
-    return (p["targets"], p["scores"], names) if is_index and p["scores"].shape[1] == len(names) > 1 else None
+    scores = p["scores"].reshape(-1, p["scores"].shape[-1])
+    return (p["targets"].ravel(), scores, names) if is_index and scores.shape[1] == len(names) > 1 else None
 
 
 def _confusion(run: _Run) -> Section | None:

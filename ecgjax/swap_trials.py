@@ -15,7 +15,12 @@ from ecgjax.metrics import Metric
 from ecgjax.placement_posterior import CORRECT, SINGLE_SWAPS
 
 PREVALENCES = (0.5, 0.05, 0.02, 0.005)
-RECIPES = ("chest order", "limb and chest", "two exchanges")
+SINGLE = "single"
+SINGLE_GROUPS = ("two limb cables", "a limb and a chest cable", "two chest cables")
+"""Single exchanges by how many chest cables they take; `SINGLE` is all of them together."""
+
+NONE, WITH_RL = "none", "with RL"
+RECIPES = ("order of the chest", "limb and chest at once", "two exchanges")
 """How random mistakes of several cables are made: any order of V1..V6 that is no single exchange; a limb placement with
 an exchange of two chest cables; two exchanges among all nine signal electrodes at once."""
 
@@ -56,8 +61,10 @@ OUTCOMES = tuple(field.name for field in dataclasses.fields(Counted))
 
 def fixed_trials() -> list[Trial]:
     """The correct wiring, each exchange of two signal electrodes, and those with RL that can be seen."""
-    singles = [Trial("single", swap) for swap in SINGLE_SWAPS]
-    return [Trial("none", leads.CORRECT), *singles, *(Trial("with RL", swap) for swap in leads.NEUTRAL_SWAPS)]
+    singles = [
+        Trial(SINGLE_GROUPS[sum(jack in leads.PRECORDIAL_LEADS for jack in swap.reads)], swap) for swap in SINGLE_SWAPS
+    ]
+    return [Trial(NONE, leads.CORRECT), *singles, *(Trial(WITH_RL, swap) for swap in leads.NEUTRAL_SWAPS)]
 
 
 def random_trials(rng: np.random.Generator, number: int) -> list[Trial]:
@@ -71,7 +78,7 @@ def _drawn(rng: np.random.Generator, recipe: str) -> Placement:
     if recipe == "two exchanges":
         a, b, c, d = rng.choice(len(sources), 4, replace=False)
         sources[a], sources[b], sources[c], sources[d] = sources[b], sources[a], sources[d], sources[c]
-    elif recipe == "limb and chest":
+    elif recipe == "limb and chest at once":
         limb = (*leads.LIMB_SWAPS, *leads.LIMB_CYCLES)[rng.integers(5)]
         sources[:chest] = [limb.reads.get(jack, jack) for jack in leads.LIMB_ELECTRODES]
         a, b = chest + rng.choice(len(leads.PRECORDIAL_LEADS), 2, replace=False)
@@ -130,21 +137,14 @@ def figures(
     Of the wrong records of a group: `recall`, `type_accuracy`, `repair_exact` and more; of the correct ones
     `specificity` and `repair_harm`; `ppv` of a flag; each `_at_Ppct` of the prevalence that decisions are made for.
     """
-    groups = np.array([[trial.group for trial in of_record] for of_record in trials])
-    fixed = fixed_trials()
     columns: dict[tuple[str, str], np.ndarray] = {}
     for prevalence, found in counted.items():
         at = f"_at_{100 * prevalence:g}pct"
-        for name in dict.fromkeys(trial.group for trial in trials[0] if trial.group != "none"):
-            is_member = groups == name
+        for name, is_member in _memberships(trials).items():
             columns |= _of_wrong(name, at, found, is_member)
-        for index, trial in enumerate(fixed[1:], 1):
-            is_member = np.zeros_like(groups, bool)
-            is_member[:, index] = True
-            columns |= _of_wrong(trial.placement.name, at, found, is_member)
-        columns["none", f"specificity{at}"] = ~found.flagged[:, 0]
-        columns["none", f"repair_harm{at}"] = found.changed[:, 0]
-        columns["none", f"cannot_tell{at}"] = found.cannot_tell[:, 0]
+        columns[NONE, f"specificity{at}"] = ~found.flagged[:, 0]
+        columns[NONE, f"repair_harm{at}"] = found.changed[:, 0]
+        columns[NONE, f"cannot_tell{at}"] = found.cannot_tell[:, 0]
     values = np.stack([column.astype(float) for column in columns.values()], axis=1)
     rows = {key: i for i, key in enumerate(columns)}
 
@@ -153,7 +153,7 @@ def figures(
         named = {"\t".join(key): means[..., i] for key, i in rows.items()}
         for prevalence in counted:
             at = f"_at_{100 * prevalence:g}pct"
-            specificity = means[..., rows["none", f"specificity{at}"]]
+            specificity = means[..., rows[NONE, f"specificity{at}"]]
             for group, name in rows:
                 if name == f"recall{at}":
                     recall = means[..., rows[group, name]]
@@ -166,6 +166,21 @@ def figures(
         group, name = key.split("\t")
         by_group.setdefault(group, {})[name] = metric
     return by_group
+
+
+def group_names(trials: list[list[Trial]]) -> list[str]:
+    """The groups of wrong trials, all single exchanges first."""
+    return [SINGLE, *dict.fromkeys(trial.group for trial in trials[0] if trial.group != NONE)]
+
+
+def _memberships(trials: list[list[Trial]]) -> dict[str, np.ndarray]:
+    """Group or name of an exchange -> its trials, `[record, trial]` bool."""
+    groups = np.array([[trial.group for trial in of_record] for of_record in trials])
+    members = {name: groups == name for name in group_names(trials)}
+    members[SINGLE] = np.isin(groups, SINGLE_GROUPS)
+    for index, trial in enumerate(fixed_trials()[1:], 1):
+        members[trial.placement.name] = np.broadcast_to(np.arange(groups.shape[1]) == index, groups.shape)
+    return members
 
 
 def _of_wrong(group: str, at: str, found: Counted, is_member: np.ndarray) -> dict[tuple[str, str], np.ndarray]:

@@ -1,6 +1,6 @@
 """Exchanges its own cables on held-out records and counts what is found, named and put right.
 
-    python scripts/benchmark_swaps.py --workdir=RUN [--lead_id_workdir=RUN2] [--dataset=NAME[/VARIANT]]
+    python scripts/benchmark_swaps.py --workdir=RUN [--dataset=NAME[/VARIANT]]
         [--split=test|validation|train|all] [--multiple=9] [--prior=clinical|single] [--threshold=0.9]
         [--max_records=N] [--data_dir=DIR] [--output=DIR]
 
@@ -30,12 +30,15 @@ from ecgjax.metrics import Metric
 from ecgjax.placement_posterior import SINGLE_SWAPS, clinical_prior, even_prior, log_posterior
 from ecgjax.runlog import hardware, say, to_json, write_json
 from ecgjax.swap_trials import (
+    NONE,
     PREVALENCES,
+    SINGLE,
     Counted,
     Trial,
     decisions,
     figures,
     fixed_trials,
+    group_names,
     random_trials,
     written_leads,
 )
@@ -99,7 +102,7 @@ def summary_table(by_group: dict[str, dict[str, Metric]], groups: Sequence[str])
 def correct_table(by_group: dict[str, dict[str, Metric]]) -> str:
     names = ("specificity", "repair_harm", "cannot_tell")
     rows = [
-        [f"{100 * p:g} %", *(value_and_interval(by_group["none"][f"{name}_at_{100 * p:g}pct"]) for name in names)]
+        [f"{100 * p:g} %", *(value_and_interval(by_group[NONE][f"{name}_at_{100 * p:g}pct"]) for name in names)]
         for p in PREVALENCES
     ]
     return table(["prevalence", *(name.replace("_", " ") for name in names)], rows)
@@ -155,20 +158,15 @@ def main() -> None:
     """Runs the benchmark of the command line."""
     given = flags.FLAGS
     workdir = Path(given.workdir)
-    lead_id_workdir = Path(given.lead_id_workdir) if given.lead_id_workdir else None
     num_bootstrap = read_config(workdir).num_bootstrap
-    parts = drawn(
-        held_out.parts(workdir, lead_id_workdir, given.split, given.dataset, given.data_dir),
-        given.max_records,
-        given.seed,
-    )
+    parts = drawn(held_out.parts(workdir, given.split, given.dataset, given.data_dir), given.max_records, given.seed)
     counted, trials = run(
         parts, given.prior, given.threshold, multiple=given.multiple, seed=given.seed,
         neutral_noise_mv=given.neutral_noise_mv,
     )  # fmt: skip
     patient_ids = np.concatenate([part.records.patient_ids for part in parts])
     by_group = figures(counted, trials, patient_ids, num_bootstrap)
-    groups = list(dict.fromkeys(trial.group for trial in trials[0] if trial.group != "none"))
+    groups = group_names(trials)
     counts = f"{len(patient_ids)} records of {len(np.unique(patient_ids))} patients"
     text = "\n\n".join(
         [
@@ -201,13 +199,12 @@ def _content(parts: Sequence[Part], by_group: dict[str, dict[str, Metric]]) -> d
     """Of swaps.json; its first figures are those of single exchanges at 50 % and of correct records at 2 %."""
     given = flags.FLAGS
     headline = {
-        "repair_exact": by_group["single"]["repair_exact_at_50pct"],
-        "repair_harm_at_2pct": by_group["none"]["repair_harm_at_2pct"],
+        "repair_exact": by_group[SINGLE]["repair_exact_at_50pct"],
+        "repair_harm_at_2pct": by_group[NONE]["repair_harm_at_2pct"],
     }
     patient_ids = np.concatenate([part.records.patient_ids for part in parts])
     return {
         "workdir": given.workdir,
-        "lead_id_workdir": given.lead_id_workdir,
         "dataset": parts[0].records.dataset,
         "split": given.split,
         "n_records": len(patient_ids),
@@ -221,8 +218,7 @@ def _content(parts: Sequence[Part], by_group: dict[str, dict[str, Metric]]) -> d
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("workdir", None, "folder of the reversal run that gives the evidence", required=True)
-    flags.DEFINE_string("lead_id_workdir", None, "folder of a lead identification run whose evidence is added")
+    flags.DEFINE_string("workdir", None, "folder of the reversal or lead_id run that judges", required=True)
     flags.DEFINE_enum("split", "test", ["train", "validation", "test", "all"], "which records")
     flags.DEFINE_string("dataset", None, "NAME or NAME/VARIANT; that of the run by default")
     flags.DEFINE_string("data_dir", None, "where prepared datasets lie; that of the run by default")

@@ -1,6 +1,6 @@
 """Lists the records that the system itself holds to be recorded with exchanged cables, and draws them.
 
-    python scripts/suspects.py --workdir=RUN [--lead_id_workdir=RUN2] [--dataset=NAME[/VARIANT]]
+    python scripts/suspects.py --workdir=RUN [--dataset=NAME[/VARIANT]]
         [--split=test|validation|train|all] [--prevalence=0.02] [--probability=0.5] [--max_drawn=30]
         [--data_dir=DIR] [--output=DIR]
 
@@ -33,7 +33,7 @@ from ecgjax.report_page import Section, image, page, paragraph, side_by_side
 from ecgjax.runlog import say, write_json
 
 _BATCH = 16
-_SETTINGS = ("workdir", "lead_id_workdir", "split", "prevalence", "probability")
+_SETTINGS = ("workdir", "split", "prevalence", "probability")
 _LABELS = ("filename", "report", "age_years", "sex", "device")
 """Labels that are listed where a dataset has them."""
 
@@ -192,16 +192,13 @@ def main() -> None:
     """Lists the suspects of the command line."""
     given = flags.FLAGS
     workdir = Path(given.workdir)
-    lead_id_workdir = Path(given.lead_id_workdir) if given.lead_id_workdir else None
     output = Path(given.output or workdir / f"suspects_{given.split}")
     if not 0 < given.probability <= 1:
         raise InputError(f"--probability is {given.probability}", "give one above 0 and up to 1")
     log_prior = clinical_prior(given.prevalence).log_prior()
-    parts = held_out.parts(workdir, lead_id_workdir, given.split, given.dataset, given.data_dir)
+    parts = held_out.parts(workdir, given.split, given.dataset, given.data_dir)
     found, num_unusable = find(parts, log_prior, given.probability)
-    settings = {
-        name: given[name].value for name in ("workdir", "lead_id_workdir", "split", "prevalence", "probability")
-    }
+    settings = {name: given[name].value for name in _SETTINGS}
     content = summary(parts, found, num_unusable, settings)
     try:
         output.mkdir(parents=True, exist_ok=True)
@@ -225,8 +222,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("workdir", None, "folder of the reversal run that gives the evidence", required=True)
-    flags.DEFINE_string("lead_id_workdir", None, "folder of a lead identification run whose evidence is added")
+    flags.DEFINE_string("workdir", None, "folder of the reversal or lead_id run that judges", required=True)
     flags.DEFINE_enum("split", "test", ["train", "validation", "test", "all"], "which records")
     flags.DEFINE_string("dataset", None, "NAME or NAME/VARIANT; that of the run by default")
     flags.DEFINE_string("data_dir", None, "where prepared datasets lie; that of the run by default")

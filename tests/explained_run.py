@@ -54,6 +54,14 @@ class Quadratic(nn.Module):
         return jnp.sum(weight * signal_mv + 0.5 * signal_mv**2, axis=(1, 2))[:, None]
 
 
+class Waves(nn.Module):
+    """Sums of sines of the input."""
+
+    @nn.compact
+    def __call__(self, signal_mv, is_training):
+        return jnp.sum(jnp.sin(3 * signal_mv), axis=(1, 2))[:, None]
+
+
 class EachLead(nn.Module):
     """Scores every lead by itself; leads are folded into the batch, and time comes first in `timewise`."""
 

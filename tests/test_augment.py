@@ -72,3 +72,14 @@ def test_electrode_noise_obeys_einthoven_and_has_its_level():
     # A chest lead is its electrode less a third of each limb electrode: variance 1 + 3/9.
     rms = np.sqrt(np.mean(np.asarray(noise[..., 6:]) ** 2))
     np.testing.assert_allclose(rms, 0.1 * np.sqrt(4 / 3), rtol=0.05)
+
+
+def test_lead_noise_breaks_einthovens_law_at_levels_over_two_decades():
+    keys = jax.random.split(jax.random.key(0), 400)
+    noise = jax.jit(jax.vmap(lambda key: augment.lead_noise(key, jnp.zeros((200, 12)), 0.03)))(keys)
+    level_mv = np.asarray(noise).std(axis=(1, 2))
+    assert 0.0002 < level_mv.min() < 0.0004
+    assert 0.025 < level_mv.max() < 0.032
+    np.testing.assert_allclose(np.median(level_mv), 0.003, rtol=0.25)
+    broken = np.asarray(noise[:, :, 0] + noise[:, :, 2] - noise[:, :, 1]).std(axis=1)
+    np.testing.assert_allclose(broken, np.sqrt(3) * level_mv, rtol=0.25)

@@ -10,7 +10,7 @@ from ecgjax import leads
 from ecgjax.errors import InputError
 from ecgjax.held_out import HELD_OUT, Part
 from ecgjax.placement_posterior import index_of
-from ecgjax.swap_trials import PREVALENCES, RECIPES, figures, fixed_trials, random_trials
+from ecgjax.swap_trials import PREVALENCES, RECIPES, SINGLE_GROUPS, figures, fixed_trials, random_trials
 from scripts import benchmark_swaps
 
 SETTINGS = {"multiple": 6, "seed": 0, "neutral_noise_mv": 0.0}
@@ -37,8 +37,8 @@ def test_a_network_that_knows_all_is_never_wrong(perfect):
         for group in (
             "single",
             "with RL",
-            "chest order",
-            "limb and chest",
+            *SINGLE_GROUPS,
+            *RECIPES[:2],
             *(s.placement.name for s in fixed_trials()[1:]),
         ):
             can_be_right = group != "with RL" and "RL" not in group
@@ -79,16 +79,21 @@ def test_shares_are_over_records_and_a_warning_is_worth_what_bayes_says():
     assert not undecided[0.02].changed.any()
 
 
+def test_single_exchanges_are_counted_by_what_they_exchange():
+    groups = [trial.group for trial in fixed_trials()]
+    assert [groups.count(group) for group in ("none", *SINGLE_GROUPS, "with RL")] == [1, 3, 18, 15, 3]
+
+
 def test_random_mistakes_are_what_they_are_called():
     trials = random_trials(np.random.default_rng(0), 30)
     assert [trial.group for trial in trials[:3]] == list(RECIPES)
     for trial in trials:
         moved = trial.placement.reads
         is_limb = [jack in leads.LIMB_ELECTRODES for jack in moved]
-        if trial.group == "chest order":
+        if trial.group == "order of the chest":
             assert not any(is_limb)
             assert len(moved) > 2
-        elif trial.group == "limb and chest":
+        elif trial.group == "limb and chest at once":
             assert sum(is_limb) >= 2
             assert len(moved) - sum(is_limb) == 2
         else:

@@ -105,6 +105,8 @@ def test_evaluate_scores_any_split_again(simulated):
         (("--config=configs/reversal.py:smoke", "--config.model.name=resnet"), "unknown model.name 'resnet'"),
         (("--config=configs/reversal.py:smoke", "--config.reversal.view=beats"), "unknown reversal.view 'beats'"),
         (("--config=configs/reversal.py:smoke", "--config.preprocess.filter=x"), "unknown preprocess.filter 'x'"),
+        (("--config=configs/lead_id.py:smoke,leads=V1+V7",), "unknown lead name 'V7'"),
+        (("--config=configs/lead_id.py:smoke", "--config.model.name=placement_net"), "no group model.placement_net"),
         (("--config=configs/reversal.py:ptbxl", "--config.data.dir=/nonexistent"), "data_prep --dataset=ptbxl"),
     ],
 )
@@ -141,6 +143,36 @@ def test_real_records_end_to_end(model, sample):
     assert done.returncode == 0, done.stderr
     results = check_workdir(workdir, len(leads.PLACEMENTS), "ptbxl")
     assert ("macro_f1" in results["metrics"]) == (model == "placement_net")
+
+
+@pytest.mark.parametrize("options", ["leads=+I", "leads=all,model=lead_set_net"])
+def test_leads_are_identified_end_to_end(options, sample):
+    workdir = sample / f"lead_id {options}"
+    done = command(
+        "-m", "ecgjax.main", f"--config=configs/lead_id.py:ptbxl,smoke,{options}",
+        f"--config.data.dir={sample / 'data'}", "--config.model.lead_set_net.features=16", f"--workdir={workdir}",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    results = json.loads((workdir / "results.json").read_text())
+    for name in ("lead_accuracy", "set_accuracy", "lead_accuracy_assigned", "set_accuracy_assigned", "recall/V1"):
+        assert 0 <= results["metrics"][name]["value"] <= 1, name
+    assert results["baselines"]["each_lead_alone"]["lead_accuracy"]["value"] > 1 / 7
+    with np.load(workdir / "predictions_test.npz") as predictions:
+        assert predictions["scores"].shape[1:] == (len(predictions["class_names"]),) * 2
+        assert np.all(np.sort(predictions["assigned"], axis=1) == predictions["targets"])
+    assert (workdir / "figures" / "confusion.png").exists()
+
+
+def test_what_is_left_out_is_the_test_split(sample):
+    workdir = sample / "left out"
+    done = command(
+        "-m", "ecgjax.main", "--config=configs/lead_id.py:ptbxl,smoke,leads=precordial",
+        f"--config.data.dir={sample / 'data'}", "--config.data.leave_out=sex=1", f"--workdir={workdir}",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    with np.load(workdir / "predictions_test.npz") as test, np.load(workdir / "predictions_validation.npz") as kept:
+        assert len(test["record_ids"]) > 20
+        assert not set(test["patient_ids"]) & set(kept["patient_ids"])
 
 
 def test_a_run_is_scored_on_another_dataset(simulated, sample):

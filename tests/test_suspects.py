@@ -14,7 +14,6 @@ import oracle
 import pytest
 
 from ecgjax import held_out, leads
-from ecgjax.errors import InputError
 from ecgjax.evidence import Evidence
 from ecgjax.held_out import CHOSEN_ON, HELD_OUT, OUT_OF_FOLD, TRAINED_ON, Part
 from ecgjax.placement_posterior import NUM_HYPOTHESES, clinical_prior
@@ -92,28 +91,24 @@ def test_a_list_without_suspects_is_written_too(parts, tmp_path):
     assert "0 of 2 records" in (tmp_path / "suspects.html").read_text()
 
 
-def named_evidence(workdir, lead_id_workdir):
+def named_evidence(workdir):
     """Evidence that remembers where it is from."""
-    come_from = str(workdir) if lead_id_workdir is None else f"{workdir} and {lead_id_workdir}"
-    return Evidence(Preprocess(20.0, "none", 0.5, 9.0, "none"), 2.0, lambda signal_mv: come_from)
+    return Evidence(Preprocess(20.0, "none", 0.5, 9.0, "none"), 2.0, lambda signal_mv: str(workdir))
 
 
 @pytest.fixture
 def judges(tmp_path):
-    """`judges(kfold, split, dataset, kfold_beside)` -> the parts of runs of the fake dataset."""
+    """`judges(kfold, split, dataset)` -> the parts of a run of the fake dataset."""
 
-    def parts_of(kfold, split, dataset=None, kfold_beside=None):
-        for name, folds in (("run", kfold), ("beside", kfold_beside)):
-            config = fake_task.fake_config()
-            config.kfold = folds or 0
-            (tmp_path / name).mkdir(exist_ok=True)
-            write_json(tmp_path / name / "config.json", config.to_dict())
+    def parts_of(kfold, split, dataset=None):
+        config = fake_task.fake_config()
+        config.kfold = kfold
+        write_json(tmp_path / "config.json", config.to_dict())
         with (
             mock.patch.object(held_out, "load", fake_task.fake_load),
             mock.patch.object(held_out, "load_evidence", named_evidence),
         ):
-            beside = None if kfold_beside is None else tmp_path / "beside"
-            return held_out.parts(tmp_path / "run", beside, split, dataset, None)
+            return held_out.parts(tmp_path, split, dataset, None)
 
     return parts_of
 
@@ -128,9 +123,7 @@ def test_a_plain_run_says_what_it_trained_on(judges):
 def test_records_of_a_cross_validated_run_are_judged_by_the_network_that_left_them_out(judges, tmp_path):
     found = judges(3, "train")
     assert [part.status for part in found] == [OUT_OF_FOLD] * 3
-    assert [part.evidence.log_likelihood(None) for part in found] == [
-        str(tmp_path / "run" / f"fold_{k}") for k in range(3)
-    ]
+    assert [part.evidence.log_likelihood(None) for part in found] == [str(tmp_path / f"fold_{k}") for k in range(3)]
     listed = [record for part in found for record in part.records.record_ids]
     assert sorted(listed) == sorted(fake_task.fake_split("train", 37).record_ids)
     config = fake_task.fake_config()
@@ -140,14 +133,6 @@ def test_records_of_a_cross_validated_run_are_judged_by_the_network_that_left_th
         assert not set(part.records.patient_ids) & set(trained_on.patient_ids)
     assert [part.status for part in judges(3, "all")] == [OUT_OF_FOLD] * 3 + [HELD_OUT]
     assert [part.status for part in judges(3, "test")] == [HELD_OUT]
-
-
-def test_a_second_run_stands_beside_the_first_and_left_out_the_same_records(judges, tmp_path):
-    found = judges(2, "train", kfold_beside=2)
-    expected = [f"{tmp_path / 'run' / fold} and {tmp_path / 'beside' / fold}" for fold in ("fold_0", "fold_1")]
-    assert [part.evidence.log_likelihood(None) for part in found] == expected
-    with pytest.raises(InputError, match=r"kfold is 2 in .*run and 0 in .*beside; give two runs that were trained on"):
-        judges(2, "train", kfold_beside=0)
 
 
 def test_an_ensemble_has_the_mean_log_likelihood_of_its_members():
@@ -163,7 +148,7 @@ def test_an_ensemble_has_the_mean_log_likelihood_of_its_members():
 
 
 def test_a_workdir_that_is_none_ends_in_one_line(tmp_path):
-    command = [sys.executable, "scripts/suspects.py", f"--workdir={tmp_path}"]
+    command = [sys.executable, "scripts/suspects.py", f"--workdir={tmp_path}", "--split=all", "--prevalence=0.1"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr == f"error: there is no {tmp_path / 'config.json'}; give the --workdir of a run\n"

@@ -49,4 +49,7 @@ def build(config: ConfigDict, num_outputs: int, dtype: jnp.dtype, axis_name: str
     """The network `config.name` with the options in the group of that name, called as `(signal_mv, is_training)`."""
     if config.name not in _BUILDERS:
         raise InputError(f"unknown model.name {config.name!r}", f"use one of {', '.join(_BUILDERS)}")
+    if config.name not in config:
+        known = ", ".join(name for name in _BUILDERS if name in config)
+        raise InputError(f"the config has no group model.{config.name}", f"use one of {known}")
     return _BUILDERS[config.name](config[config.name], num_outputs, dtype, axis_name)

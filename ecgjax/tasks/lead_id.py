@@ -41,7 +41,7 @@ class LeadId:
     displacement: float
     gain: float
     noise_mv: float
-    rounding_mv: float
+    lead_noise_mv: float
     stretch: float
     window: BeatWindow
     preprocess: Preprocess
@@ -75,32 +75,31 @@ class LeadId:
         return {"record_hash": np.array([zlib.crc32(str(name).encode()) % 2**31 for name in split.record_ids])}
 
     def training_view(self, key: jax.Array, record: Record) -> Record:
-        body_key, stretch_key, noise_key, rounding_key, hide_key, order_key = jax.random.split(key, 6)
-        signal_mv, num_averaged = record["signal_mv"], jnp.ones(())
+        body_key, stretch_key, noise_key, lead_key, hide_key, order_key = jax.random.split(key, 6)
+        signal_mv = record["signal_mv"]
         if self.view == "beat":
-            signal_mv, num_averaged = self._average_beat(signal_mv)
+            signal_mv = self._average_beat(signal_mv)
             signal_mv = augment.stretch_time(stretch_key, signal_mv, self.window.num_before, self.stretch)
         body = augment.vary_body(body_key, self.rotation_rad, self.elongation, self.displacement, self.gain)
         signal_mv += augment.electrode_noise(noise_key, signal_mv.shape[0], self.noise_mv)
         signal_mv = (signal_mv @ body.T)[:, self._columns]
-        level_key, rounding_key = jax.random.split(rounding_key)
-        level_mv = self.rounding_mv * jax.random.uniform(level_key) / jnp.sqrt(jnp.maximum(num_averaged, 1))
-        signal_mv += level_mv * jax.random.normal(rounding_key, signal_mv.shape)
+        signal_mv += augment.lead_noise(lead_key, signal_mv, self.lead_noise_mv)
         shown = self._shown(hide_key)
         return {**self._presented(order_key, jnp.where(shown, signal_mv, 0.0)), "is_asked": shown}
 
     def evaluation_view(self, record: Record, view: jax.Array) -> Record:
         signal_mv = record["signal_mv"]
         if self.view == "beat":
-            signal_mv, _ = self._average_beat(signal_mv)
+            signal_mv = self._average_beat(signal_mv)
         key = jax.random.fold_in(jax.random.key(0), record["record_hash"])
         is_asked = jnp.ones(len(self.class_names()), bool)
         return {**self._presented(key, signal_mv[:, self._columns]), "is_asked": is_asked}
 
-    def _average_beat(self, signal_mv: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def _average_beat(self, signal_mv: jax.Array) -> jax.Array:
         """Found in the leads of the set alone, none of them known by name."""
         in_set = np.isin(np.arange(len(leads.LEADS)), self._columns)
-        return average_beat(signal_mv, self.window, np.diag(in_set).astype(np.float32))
+        beat, _ = average_beat(signal_mv, self.window, np.diag(in_set).astype(np.float32))
+        return beat
 
     def _shown(self, key: jax.Array) -> jax.Array:
         """`[name]`: which leads a record shows in training, at least `min_leads` of them; all where that is 0."""

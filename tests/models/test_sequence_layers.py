@@ -51,7 +51,8 @@ def test_convolution(taps, channels, features):
 def test_convolution_sees_no_further_than_its_ends():
     layer = Conv(features=2, kernel_size=5, dtype=jnp.float32)
     x = normal(3, 1, 1)
-    output, variables = layer.init_with_output(jax.random.key(0), x)
+    variables = layer.init(jax.random.key(0), x)
+    output = np.asarray(layer.apply(variables, x))
     kernel, bias = variables["params"]["kernel"], variables["params"]["bias"]
     expected = [np.sum([x[s, 0, 0] * kernel[s - t + 2, 0] for s in range(3)], axis=0) + bias for t in range(3)]
     np.testing.assert_allclose(output[:, 0], expected, rtol=1e-5)
@@ -67,7 +68,7 @@ def test_pools():
         output = theirs(given)
         np.testing.assert_array_equal(ours(x), as_ours(output))
         pull_back(output)
-        np.testing.assert_array_equal(gradients(ours, x)[0], as_ours(given.grad))
+        np.testing.assert_allclose(gradients(ours, x)[0], as_ours(given.grad), atol=1e-6)
 
 
 def test_gru():
@@ -82,7 +83,7 @@ def test_gru():
     def function(x, params):
         return layer.apply({"params": params}, x)
 
-    np.testing.assert_allclose(function(x, params), output.detach(), atol=1e-6)
+    np.testing.assert_allclose(np.asarray(function(x, params)), output.detach(), atol=1e-6)
     of_x, of_params = gradients(function, x, params)
     output.backward(torch.from_numpy(normal(*output.shape, seed=9)))
     np.testing.assert_allclose(of_x, given.grad, atol=1e-5)
@@ -115,9 +116,9 @@ def test_batch_normalisation_in_training_and_after():
     # PyTorch keeps the unbiased variance.
     np.testing.assert_allclose(state["batch_stats"]["mean"], theirs.running_mean, rtol=1e-5)
     np.testing.assert_allclose(state["batch_stats"]["var"] - 0.9, (theirs.running_var - 0.9) * 119 / 120, rtol=1e-4)
-    theirs.eval()
-    later = layer.apply({"params": params, **state}, x, False)
-    np.testing.assert_allclose(later, as_ours(theirs(as_torch(x))), rtol=2e-3, atol=2e-3)
+    theirs.eval().running_var.data = torch.tensor(np.array(state["batch_stats"]["var"]))
+    later = np.asarray(layer.apply({"params": params, **state}, x, False))
+    np.testing.assert_allclose(later, as_ours(theirs(as_torch(x))), rtol=1e-4, atol=1e-5)
 
 
 def test_batch_statistics_are_those_of_all_devices():
