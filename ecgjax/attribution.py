@@ -24,6 +24,7 @@ from ecgjax.explain import Examples, Rows, Run, Step, examples, in_batches, in_l
 from ecgjax.metrics import Metric
 from ecgjax.parallel import AXIS, to_host
 from ecgjax.state import Variables
+from ecgjax.tasks.task import Record
 
 METHODS = ("saliency", "input_x_gradient", "integrated_gradients", "expected_gradients")
 """The gradient (Simonyan et al. 2013, arXiv:1312.6034), times the input (Shrikumar et al. 2016, arXiv:1605.01713),
@@ -151,15 +152,22 @@ class Attributor:
         self.run, self.method, self.window, self.seed = run, method, window, seed
         self._parallel = run.experiment.parallel
         self._places, self._weights = _places(method, num_steps)
-        self._show, self._truths, self._gradient = (
+        self._show, self._scored, self._gradient = (
             self._parallel.compile(step, donate=False)
-            for step in (_show_step(run, window), _truth_step(run), _gradient_step(run, method, num_steps, seed))
+            for step in (
+                _show_step(run, window),
+                _score_step(run, method),
+                _gradient_step(run, method, num_steps, seed),
+            )
         )
-        self._data = {"split": run.data, "mean": self._parallel.replicate(self._mean_input())}
+        self._data = {"split": run.data}
+        if method == "integrated_gradients":
+            self._data["mean"] = self._parallel.replicate(self._mean_input())
 
     def truths(self, chosen: Examples) -> np.ndarray:
         """`[example, entry]`: the class of each entry of the truth, -1 for a label that does not hold."""
-        return sweep(self._parallel, partial(self._truths, self.run.variables, self.run.data), chosen.rows())["truth"]
+        rows = chosen.rows() | {"target": np.full(len(chosen), _NO_CLASS, np.int32)}
+        return sweep(self._parallel, partial(self._scored, self.run.variables, self._data), rows)["truth"]
 
     def __call__(self, chosen: Examples, target: int) -> Attribution:
         """Attributions of the score of the class `target`, or for -1 of the whole truth, to the input of `chosen`."""
@@ -170,10 +178,7 @@ class Attributor:
         }
         parts = []
         for batch, count in in_batches(self._parallel, rows):
-            shown = to_host(self._show(self.run.variables, self.run.data, self._parallel.shard(batch)))
-            found = self._gathered(batch)
-            part = self._around_beats(shown, found.pop("contribution")) | found
-            parts.append({name: values[:count] for name, values in part.items()})
+            parts.append({name: values[:count] for name, values in self._explained(batch).items()})
         every = joined(parts)
         return Attribution(
             examples=chosen,
@@ -181,6 +186,17 @@ class Attributor:
             wave=waves.wave_of_sample(every["beat"], self.window),
             **every,
         )
+
+    def _explained(self, batch: Rows) -> Rows:
+        """Attributions of a batch by the names of their attributes."""
+        placed = self._parallel.shard(batch)
+        shown = to_host(self._show(self.run.variables, self.run.data, placed))
+        found = to_host(self._scored(self.run.variables, self._data, placed)) | self._gathered(batch)
+        total = found["contribution"].sum(axis=(1, 2), dtype=float)
+        gap = np.full_like(total, np.nan)
+        if self.method in _ON_THE_WAY:
+            gap = total - (found["score"] - found["start_score"])
+        return {**self._around_beats(shown, found["contribution"]), "score": found["score"], "gap": gap}
 
     def _mean_input(self) -> np.ndarray:
         """`[time, lead]`"""
@@ -192,27 +208,21 @@ class Attributor:
         return shown["signal_mv"].mean(axis=0)
 
     def _gathered(self, batch: Rows) -> Rows:
-        """`contribution` `[batch, time, lead]`, `score` and `gap` `[batch]` of a batch on the host."""
+        """`contribution` `[batch, time, lead]`, and `start_score` `[batch]` where examples have starts of their own."""
         total: Any = None
         for number, (place, weight) in enumerate(zip(self._places, self._weights, strict=True)):
             like = np.ones(len(batch["index"]), np.float32)
             step = {"place": place * like, "weight": weight * like, "step": np.full(len(like), number, np.int32)}
             part = self._gradient(self.run.variables, self._data, self._parallel.shard({**batch, **step}))
             total = part if total is None else jax.tree.map(jnp.add, total, part)
-        found = to_host(total)
-        gap = found["contribution"].sum(axis=(1, 2), dtype=float) - (found["score"] - found.pop("start_score"))
-        return {**found, "gap": gap if self.method in _ON_THE_WAY else np.full(len(gap), np.nan)}
+        return to_host(total)
 
     def _around_beats(self, shown: Rows, contribution: np.ndarray) -> Rows:
         """`beat`, `signed` and `magnitude`, of whole signals cut around the peaks."""
         signal_mv, contribution = (in_lead_order(x, shown["order"]) for x in (shown["signal_mv"], contribution))
         num_shown, num_recorded, num_averaged = signal_mv.shape[1], self.run.split.ecg.shape[1], self.window.num_samples
         if num_shown == num_averaged:
-            return {
-                "beat": signal_mv,
-                "signed": contribution,
-                "magnitude": np.abs(contribution),
-            }
+            return {"beat": signal_mv, "signed": contribution, "magnitude": np.abs(contribution)}
         if num_shown != num_recorded:
             raise InputError(
                 f"the task shows {num_shown} samples, neither the {num_recorded} of a record nor the {num_averaged} of "
@@ -220,11 +230,7 @@ class Attributor:
                 "give the run's own before_s and after_s",
             )
         mean = partial(mean_over_beats, peaks=shown["peaks"], is_beat=shown["is_beat"], window=self.window)
-        return {
-            "beat": mean(signal_mv),
-            "signed": mean(contribution),
-            "magnitude": mean(np.abs(contribution)),
-        }
+        return {"beat": mean(signal_mv), "signed": mean(contribution), "magnitude": mean(np.abs(contribution))}
 
 
 def by_class(attributor: Attributor, chosen: Examples, target: str | None) -> dict[str, Attribution]:
@@ -290,13 +296,26 @@ def _show_step(run: Run, window: BeatWindow) -> Step:
     return step
 
 
-def _truth_step(run: Run) -> Step:
-    def step(variables: Variables, data: Resident, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
-        record = run.presented(data, batch["index"], batch["view"])
-        _, truth = truth_scores(run.task.predict(run.outputs(variables, record["signal_mv"]), record))
-        return jax.lax.all_gather({"truth": truth}, AXIS, tiled=True)
+def _score_step(run: Run, method: str) -> Step:
+    """The classes of the truth, the score that is explained, and for one start of all examples that of the start."""
+
+    def step(variables: Variables, data: Any, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
+        record = run.presented(data["split"], batch["index"], batch["view"])
+        signal_mv = record["signal_mv"]
+        predictions = run.task.predict(run.outputs(variables, signal_mv), record)
+        _, truth = truth_scores(predictions)
+        found = {"truth": truth, "score": explained(predictions, batch["target"])}
+        if method == "integrated_gradients":
+            start = jnp.broadcast_to(data["mean"], signal_mv.shape)
+            found["start_score"] = _score(run, variables, record, batch["target"], start)
+        return jax.lax.all_gather(found, AXIS, tiled=True)
 
     return step
+
+
+def _score(run: Run, variables: Variables, record: Record, target: jax.Array, signal_mv: jax.Array) -> jax.Array:
+    """What is explained `[batch]`, had the network seen `signal_mv` in the place of the record's."""
+    return explained(run.task.predict(run.outputs(variables, signal_mv), record), target)
 
 
 def _gradient_step(run: Run, method: str, num_steps: int, seed: int) -> Step:
@@ -323,9 +342,7 @@ def _gradient_step(run: Run, method: str, num_steps: int, seed: int) -> Step:
         record = run.presented(data["split"], batch["index"], batch["view"])
         signal_mv = record["signal_mv"]
 
-        def score(signal_mv: jax.Array) -> jax.Array:
-            return explained(run.task.predict(run.outputs(variables, signal_mv), record), batch["target"])
-
+        score = partial(_score, run, variables, record, batch["target"])
         start, place = jnp.zeros_like(signal_mv), batch["place"]
         if method == "integrated_gradients":
             start = jnp.broadcast_to(data["mean"], signal_mv.shape)
@@ -335,11 +352,9 @@ def _gradient_step(run: Run, method: str, num_steps: int, seed: int) -> Step:
         # Examples do not meet in a network that evaluates: the gradient of the sum is that of each.
         gradient = jax.grad(lambda x: jnp.sum(score(x)))(start + place[:, None, None] * way)
         contribution = gradient if method == "saliency" else gradient * way
-        found = {
-            "contribution": contribution * batch["weight"][:, None, None],
-            "score": score(signal_mv) * batch["weight"],
-            "start_score": score(start) * batch["weight"],
-        }
+        found = {"contribution": contribution * batch["weight"][:, None, None]}
+        if method == "expected_gradients":
+            found["start_score"] = score(start) * batch["weight"]
         return jax.lax.all_gather(found, AXIS, tiled=True)
 
     return step

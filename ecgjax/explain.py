@@ -144,7 +144,8 @@ def in_batches(parallel: Parallel, rows: Rows) -> Iterator[tuple[Rows, int]]:
     The last batch is filled up with its own first row.
     """
     num_rows = len(next(iter(rows.values())))
-    size = EXAMPLES_AT_ONCE * parallel.num_devices
+    # Few rows are not filled up to a batch of many.
+    size = parallel.num_devices * min(EXAMPLES_AT_ONCE, -(-num_rows // parallel.num_devices))
     for start in range(0, num_rows, size):
         count = min(size, num_rows - start)
         filled = start + np.concatenate([np.arange(count), np.zeros(size - count, int)])

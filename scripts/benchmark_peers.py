@@ -1,12 +1,17 @@
-"""Training throughput of the reversal task beside the same step in PyTorch, in one run.
+"""Training throughput of a task beside the same step in PyTorch, in one run.
 
     pip install -e ".[peers]" && python scripts/benchmark_peers.py
+    python scripts/benchmark_peers.py --task=lead_id --dataset=ptbxl
 
-Both hold the same records in memory, draw the same crops' lengths, batches and augmentations and update the same
-weights; their outputs on shared weights are compared first. Blocks of steps are timed in turn, so that a machine whose
-speed drifts slows both. Prints a line for each and the ratio of their medians; --output writes JSON.
+reversal: the default network, here and in PyTorch. lead_id: the published network in PyTorch and here, trained on whole
+records in batches of 38 as published, and the default network with its own config. All hold the same records in memory;
+what is trained in both draws the same crops' lengths, batches and augmentations and updates the same weights, and the
+outputs on shared weights are compared first. Blocks of steps are timed in turn, so that a machine whose speed drifts
+slows all. Prints a line for each and the ratios to PyTorch; --output writes JSON. Where other programs share the cores,
+OMP_WAIT_POLICY=passive keeps the threads of PyTorch from waiting in loops.
 """
 
+import dataclasses
 import json
 import sys
 import time
@@ -27,21 +32,70 @@ import torch
 from absl import flags
 from ml_collections import ConfigDict
 
-from configs.reversal import get_config
+from configs import lead_id, reversal
 from ecgjax import cli, experiment, models
 from ecgjax.beats import BeatWindow, average_beat
+from ecgjax.data.records import Split
 from ecgjax.data.resident import BatchOrder
-from scripts import torch_peer
+from scripts import torch_lead_set_net, torch_peer
 
+_TASK = flags.DEFINE_enum("task", "reversal", ("reversal", "lead_id"), "which task to train")
 _DATA_DIR = flags.DEFINE_string("data_dir", "", "where the prepared dataset lies; TFDS's own default otherwise")
 _DATASET = flags.DEFINE_string("dataset", "simulated", "which dataset to train on")
 _BLOCKS = flags.DEFINE_integer("blocks", 15, "timed blocks of each", lower_bound=3)
-_STEPS = flags.DEFINE_integer("steps", 20, "steps in a block", lower_bound=1)
+_STEPS = flags.DEFINE_integer(
+    "steps", 20, "steps in a block; of the published network of lead_id a tenth", lower_bound=1
+)
 _COMPILE = flags.DEFINE_bool("compile", False, "torch.compile the peer's loss")
 _OUTPUT = flags.DEFINE_string("output", "", "JSON file for the figures")
 
+PEER = "torch"
 
-def check_outputs(config: ConfigDict, window: BeatWindow, ecg_mv: np.ndarray) -> None:
+
+@dataclasses.dataclass(frozen=True)
+class Contestant:
+    """One way to train.
+
+    Attributes:
+      batch_size: records in a step.
+      steps: in a block.
+      train: does the steps whose numbers it is given.
+    """
+
+    batch_size: int
+    steps: int
+    train: Callable[[range], None]
+
+
+def trained_here(config: ConfigDict, train: Split, steps: int) -> Contestant:
+    """The step that `python -m ecgjax.main` runs with `config`."""
+    ours = experiment.build(config, train)
+    data, step = ours.resident(train), ours.parallel.compile(ours.train_step(), donate=True)
+    state = ours.parallel.replicate(ours.initial_state())
+    order = BatchOrder(len(train.record_ids), config.batch_size, config.seed)
+
+    def block(numbers: range) -> None:
+        nonlocal state
+        for i in numbers:
+            state, _ = step(state, data, ours.parallel.shard({"index": order.indices(i, 1)}))
+        jax.block_until_ready(state)
+
+    return Contestant(config.batch_size, steps, block)
+
+
+def trained_in_torch(
+    step: Callable[[np.ndarray], torch.Tensor], config: ConfigDict, train: Split, steps: int
+) -> Contestant:
+    order = BatchOrder(len(train.record_ids), config.batch_size, config.seed)
+
+    def block(numbers: range) -> None:
+        for i in numbers:
+            step(order.indices(i, 1)[0])
+
+    return Contestant(config.batch_size, steps, block)
+
+
+def check_reversal(config: ConfigDict, window: BeatWindow, ecg_mv: np.ndarray) -> None:
     """Raises AssertionError unless both networks and both average beats agree."""
     peer = torch_peer.PlacementNet(window.num_samples, config.model.placement_net).eval()
     beat, _ = torch_peer.average_beat(torch.from_numpy(ecg_mv), window)
@@ -55,51 +109,90 @@ def check_outputs(config: ConfigDict, window: BeatWindow, ecg_mv: np.ndarray) ->
     np.testing.assert_allclose(outputs, np.asarray(module.apply(variables, ours, is_training=False)), atol=1e-3)
 
 
-def main() -> None:
-    config = get_config(_DATASET.value)
+def check_lead_id(config: ConfigDict, ecg_mv: np.ndarray) -> None:
+    """Raises AssertionError unless the published network does the same in both."""
+    num_names = ecg_mv.shape[2]
+    module = models.build(config.model, num_names, jnp.dtype("float32"), None)
+    variables = jax.jit(lambda key: module.init(key, ecg_mv, is_training=False))(jax.random.key(0))
+    peer = torch_lead_set_net.of_options(config.model.lead_set_net, num_names).eval()
+    peer.load_flax(variables)
+    with torch.no_grad():
+        outputs = peer(torch.from_numpy(ecg_mv)).numpy()
+    ours = jax.jit(lambda signal_mv: module.apply(variables, signal_mv, is_training=False))(ecg_mv)
+    np.testing.assert_allclose(outputs, np.asarray(ours), atol=1e-3)
+
+
+def of_reversal() -> tuple[dict[str, Contestant], Split]:
+    config = reversal.get_config(_DATASET.value)
     config.data.dir = _DATA_DIR.value
     train = experiment.load(config, "train")
     window = BeatWindow(fs_hz=config.preprocess.fs_hz, **config.beat.to_dict())
-    check_outputs(config, window, train.ecg[:32].astype(np.float32) / train.gain)
+    check_reversal(config, window, train.ecg[:32].astype(np.float32) / train.gain)
+    peer = torch_peer.Trainer(train.ecg, train.gain, config, window, _COMPILE.value)
+    return {
+        PEER: trained_in_torch(peer.step, config, train, _STEPS.value),
+        "ecgjax": trained_here(config, train, _STEPS.value),
+    }, train
 
-    ours = experiment.build(config, train)
-    data, step = ours.resident(train), ours.parallel.compile(ours.train_step(), donate=True)
-    state = ours.parallel.replicate(ours.initial_state())
-    order = BatchOrder(len(train.record_ids), config.batch_size, config.seed)
 
-    def jax_block(first: int) -> None:
-        nonlocal state
-        for i in range(first, first + _STEPS.value):
-            state, _ = step(state, data, ours.parallel.shard({"index": order.indices(i, 1)}))
-        jax.block_until_ready(state)
+def of_lead_id() -> tuple[dict[str, Contestant], Split]:
+    config = lead_id.get_config(_DATASET.value)
+    published = lead_id.get_config(f"{_DATASET.value},model=original")
+    published.data.crop_s = published.data.seconds
+    config.data.dir = published.data.dir = _DATA_DIR.value
+    train = experiment.load(published, "train")
+    check_lead_id(published, train.ecg[:8].astype(np.float32) / train.gain)
+    peer = torch_lead_set_net.Trainer(train.ecg, train.gain, published, _COMPILE.value)
+    steps = max(_STEPS.value // 10, 1)
+    return {
+        PEER: trained_in_torch(peer.step, published, train, steps),
+        "ecgjax, published network": trained_here(published, train, steps),
+        "ecgjax": trained_here(config, experiment.load(config, "train"), _STEPS.value),
+    }, train
 
-    trainer = torch_peer.Trainer(train.ecg, train.gain, config, window, _COMPILE.value)
 
-    def torch_block(first: int) -> None:
-        for i in range(first, first + _STEPS.value):
-            trainer.step(order.indices(i, 1)[0])
-
-    blocks: dict[str, Callable[[int], None]] = {"ecgjax": jax_block, "torch": torch_block}
-    seconds: dict[str, list[float]] = {name: [] for name in blocks}
+def timed(contestants: dict[str, Contestant]) -> dict[str, np.ndarray]:
+    """Name -> records a second in each block."""
+    rates: dict[str, list[float]] = {name: [] for name in contestants}
     for round_ in range(_BLOCKS.value + 1):
-        for name, block in blocks.items():
+        for name, one in contestants.items():
+            numbers = range(round_ * one.steps, (round_ + 1) * one.steps)
             start = time.perf_counter()
-            block(round_ * _STEPS.value)
+            one.train(numbers)
             # The first round compiles and warms up.
             if round_:
-                seconds[name].append(time.perf_counter() - start)
-    rates = {name: _STEPS.value * config.batch_size / np.array(s) for name, s in seconds.items()}
-    ratio = rates["ecgjax"] / rates["torch"]
+                rates[name].append(one.steps * one.batch_size / (time.perf_counter() - start))
+    return {name: np.array(values) for name, values in rates.items()}
+
+
+def spread(values: np.ndarray, digits: int) -> str:
+    """Median and 5th to 95th percentile."""
+    low, middle, high = np.percentile(values, (5, 50, 95))
+    return f"{middle:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def main() -> None:
+    contestants, train = {"reversal": of_reversal, "lead_id": of_lead_id}[_TASK.value]()
+    num_records = len(train.record_ids)
+    rates = timed(contestants)
     for name, rate in rates.items():
-        low, middle, high = np.percentile(rate, (5, 50, 95))
+        milliseconds = 1e3 * contestants[name].batch_size / np.median(rate)
         print(
-            f"{name:8} {middle:7.0f} records/s  [{low:.0f}, {high:.0f}]  {1e3 * config.batch_size / middle:.1f} ms/step"
+            f"{name}: {spread(rate, 0)} records/s, {milliseconds:.1f} ms/step, "
+            f"{spread(num_records / rate, 1)} s an epoch of {num_records} records"
         )
-    low, middle, high = np.percentile(ratio, (5, 50, 95))
+    ratios = {name: rate / rates[PEER] for name, rate in rates.items() if name != PEER}
     versions = f"jax {jax.__version__}, torch {torch.__version__}, {'compiled' if _COMPILE.value else 'eager'}"
-    print(f"ratio    {middle:.2f}  [{low:.2f}, {high:.2f}] over {_BLOCKS.value} pairs of blocks; {versions}")
+    for name, ratio in ratios.items():
+        print(f"{name} / {PEER}: {spread(ratio, 2)} over {_BLOCKS.value} pairs of blocks; {versions}")
     if _OUTPUT.value:
-        figures = {"records_per_s": {n: list(r) for n, r in rates.items()}, "ratio": list(ratio), "versions": versions}
+        figures = {
+            "task": _TASK.value,
+            "num_records": num_records,
+            "records_per_s": {name: rate.tolist() for name, rate in rates.items()},
+            "ratio": {name: ratio.tolist() for name, ratio in ratios.items()},
+            "versions": versions,
+        }
         Path(_OUTPUT.value).write_text(json.dumps(figures))
 
 

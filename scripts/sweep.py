@@ -9,6 +9,7 @@
 sweep.md and figures there. Choose on the validation split, which is the default: the test split is for reporting.
 """
 
+import copy
 import dataclasses
 import re
 import runpy
@@ -85,11 +86,13 @@ def plan(config: ConfigDict, varied: Mapping[str, Mapping[str, str]], seeds: lis
     for label, fields in varied.items():
         folder = workdir / re.sub(r"[^\w.+-]+", "_", label)
         for seed in chosen:
-            own = config.copy_and_resolve_references()
+            # Not resolved yet: a field may be a reference to the one that varies.
+            own = copy.deepcopy(config)
             for path, text in fields.items():
                 cli.set_field(own, path, text)
             if seed is not None:
                 own.seed = seed
+            own = own.copy_and_resolve_references()
             runs.append(Run(label, own, folder if seed is None else folder / f"seed_{seed}"))
     folders = [run.workdir for run in runs]
     if len(set(folders)) < len(folders):

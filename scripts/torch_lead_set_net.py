@@ -4,7 +4,10 @@ import flax.traverse_util
 import numpy as np
 import torch
 import torch.nn.functional as F
+from ml_collections import ConfigDict
 from torch import nn
+
+from ecgjax.errors import InputError
 
 
 class Inception(nn.Module):
@@ -73,6 +76,46 @@ class LeadSetNet(nn.Module):
         for ours, name in (("0", "head_0"), ("2", "head_1"), ("4", "head")):
             state |= theirs.layer(f"head.{ours}", name)
         self.load_state_dict({**self.state_dict(), **state})
+
+
+def of_options(options: ConfigDict, num_outputs: int) -> LeadSetNet:
+    """The network of `model.lead_set_net`, which has to be the one that was published."""
+    if (options.encoder, options.context, options.dropout_rate) != ("inception_gru", "sab", 0.0):
+        raise InputError(
+            f"there is no peer for encoder {options.encoder}, context {options.context}, "
+            f"dropout_rate {options.dropout_rate}",
+            "use inception_gru, sab and 0",
+        )
+    return LeadSetNet(num_outputs, options.features, options.num_blocks, options.num_heads)
+
+
+class Trainer:
+    """One training step after another on records `[record, time, lead]` int16, gain units per mV."""
+
+    def __init__(self, ecg: np.ndarray, gain: float, config: ConfigDict, compile_step: bool):
+        self.ecg, self.gain, self.config = torch.from_numpy(ecg), gain, config
+        self.network = of_options(config.model.lead_set_net, ecg.shape[2]).train()
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(),
+            config.schedule.learning_rate,
+            weight_decay=config.optimizer.weight_decay,
+            fused=True,
+        )
+        self._loss = torch.compile(self.loss) if compile_step else self.loss
+
+    def loss(self, signal_mv: torch.Tensor) -> torch.Tensor:
+        batch, _, num_leads = signal_mv.shape
+        level_mv = self.config.lead_id.lead_noise_mv * torch.rand(batch, 1, 1)
+        outputs = self.network(signal_mv + level_mv * torch.randn_like(signal_mv))
+        return F.cross_entropy(outputs.flatten(0, 1), torch.arange(num_leads).repeat(batch))
+
+    def step(self, index: np.ndarray) -> torch.Tensor:
+        """Gather, augment, loss, update; whole records, whose leads the network is indifferent to the order of."""
+        loss = self._loss(self.ecg[torch.from_numpy(index).long()].float() / self.gain)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        return loss.detach()
 
 
 class _Flax:

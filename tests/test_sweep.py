@@ -48,6 +48,14 @@ def test_every_seed_has_its_folder(fake, tmp_path):
     assert [run.workdir for run in runs[:2]] == [tmp_path / "0.001" / "seed_3", tmp_path / "0.001" / "seed_4"]
 
 
+def test_fields_that_follow_another_one_follow_it(fake, tmp_path):
+    config = fake_task.fake_config()
+    config.follows = config.get_ref("batch_size")
+    runs = sweep.plan(config, sweep.variations("batch_size=8,16", {}), [], tmp_path)
+    assert [run.config.follows for run in runs] == [8, 16]
+    assert config.follows == config.batch_size == 8
+
+
 def test_a_sweep_trains_resumes_and_summarises(fake, tmp_path, capsys):
     config, folder = fake_task.fake_config(), tmp_path / "sweep"
     varied = sweep.variations("rates", SWEEPS)

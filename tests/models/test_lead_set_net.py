@@ -8,7 +8,7 @@ import pytest
 from ecgjax.errors import InputError
 from ecgjax.models.lead_encoders import ENCODERS, LeadEncoder
 from ecgjax.models.lead_set_net import LeadSetNet
-from ecgjax.models.set_context import CONTEXTS, SetContext
+from ecgjax.models.set_context import CONTEXTS
 
 FLOAT = jnp.dtype("float32")
 NUM_NAMES = 5
@@ -94,30 +94,23 @@ def test_reordered_leads_give_reordered_names(encoder, context):
 
 
 @pytest.mark.parametrize("context", CONTEXTS)
-def test_any_number_of_leads(context):
-    module = network("cnn", context)
-    variables, shown = drawn(module), signals(num_leads=12)
+def test_any_number_of_leads_and_they_learn_of_each_other(context):
+    module = network("gru", context)
+    variables, shown = drawn(module), signals()
     together = np.asarray(module.apply(variables, shown, False))
-    for num_leads in (2, 7):
-        alone = np.asarray(module.apply(variables, shown[:, :, :num_leads], False))
-        assert alone.shape == (2, num_leads, NUM_NAMES)
-        assert np.allclose(alone, together[:, :num_leads], atol=1e-5) == (context == "none")
-
-
-def test_leads_learn_of_each_other_through_every_block():
-    for context in ("sab", "isab", "deepsets"):
-        module = SetContext(context, 1, 2, 3, FLOAT)
-        x = jnp.asarray(signals(num_leads=8, time=4))
-        variables = module.init(jax.random.key(0), x)
-        slope = jax.grad(lambda x, m=module, v=variables: jnp.sum(jnp.sin(m.apply(v, x)[:, 0])))(x)
-        assert np.abs(slope).max(axis=2).min() > 0, context
+    alone = np.asarray(module.apply(variables, shown[:, :, :2], False))
+    assert alone.shape == (2, 2, NUM_NAMES)
+    assert np.allclose(alone, together[:, :2], atol=1e-5) == (context == "none")
 
 
 def test_dropout_acts_in_training_alone():
     module = LeadEncoder("gru", 8, 0.5, FLOAT, None)
     variables, shown = drawn(module), signals()
-    np.testing.assert_array_equal(module.apply(variables, shown, False), module.apply(variables, shown, False))
-    first, second = (module.apply(variables, shown, True, rngs={"dropout": jax.random.key(seed)}) for seed in range(2))
+    plain, same = (np.asarray(module.apply(variables, shown, False)) for _ in range(2))
+    np.testing.assert_array_equal(plain, same)
+    first, second = (
+        np.asarray(module.apply(variables, shown, True, rngs={"dropout": jax.random.key(seed)})) for seed in range(2)
+    )
     assert not np.allclose(first, second)
 
 
@@ -147,7 +140,7 @@ def test_whole_network_equals_its_pytorch_version():
         output, _ = module.apply({**variables, "params": params}, shown, True, mutable=["batch_stats"])
         return jnp.sum(weigh * output), output
 
-    (_, trained), slope = jax.value_and_grad(loss, has_aux=True)(variables["params"])
+    (_, trained), slope = jax.jit(jax.value_and_grad(loss, has_aux=True))(variables["params"])
     output = peer.train()(given)
     np.testing.assert_allclose(trained, output.detach(), atol=2e-4)
     (torch.from_numpy(weigh) * output).sum().backward()
