@@ -1,7 +1,7 @@
 """Puts 12-lead WFDB records right whose cables were exchanged.
 
     python scripts/repair.py --workdir=RUN (--record=FILE.hea | --folder=DIR) --output=DIR
-        [--prevalence=0.02] [--threshold=0.9] [--dry_run] [--skip_bad]
+        [--prevalence=0.02] [--threshold=0.7] [--dry_run] [--skip_bad]
 
 Any rate, unit, order and spelling of the leads. Says on one line what was found in each record, and writes those that
 are repaired to the output folder, in the format they came in: untouched leads, other channels, comments and annotations
@@ -155,7 +155,7 @@ if __name__ == "__main__":
     flags.DEFINE_string("folder", None, "folder of records; all in it and below")
     flags.DEFINE_string("output", None, "folder for repaired records and the log")
     flags.DEFINE_float("prevalence", 0.02, "records that are wired wrongly, as is expected before looking at them")
-    flags.DEFINE_float("threshold", 0.9, "probability from which a verdict is given; below it is 'cannot tell'")
+    flags.DEFINE_float("threshold", repair.THRESHOLD, "probability from which a verdict is given, not 'cannot tell'")
     flags.DEFINE_bool("dry_run", False, "say what would be done and write nothing")
     flags.DEFINE_bool("skip_bad", False, "pass over broken records")
     cli.run(main)

@@ -24,8 +24,8 @@ def part(evidence, num_records, name):
 def perfect():
     """Trials and figures of four records that a network knows."""
     parts = [part(oracle.knowing(0.1), 4, "known")]
-    counted, trials = benchmark_swaps.run(parts, "clinical", 0.9, **SETTINGS)
-    return trials, figures(counted, trials, parts[0].records.patient_ids, num_bootstrap=50)
+    counted, trials = benchmark_swaps.run(parts, 0.9, **SETTINGS)
+    return trials, figures(counted["clinical"], trials, parts[0].records.patient_ids, num_bootstrap=50)
 
 
 def test_a_network_that_knows_all_is_never_wrong(perfect):
@@ -63,7 +63,8 @@ def test_what_is_no_hypothesis_is_not_put_right(perfect):
 
 def test_shares_are_over_records_and_a_warning_is_worth_what_bayes_says():
     parts = [part(oracle.knowing(0.1), 2, "known"), part(oracle.ignorant(), 6, "unknown")]
-    counted, trials = benchmark_swaps.run(parts, "single", 0.9, **SETTINGS)
+    by_prior, trials = benchmark_swaps.run(parts, 0.9, **SETTINGS)
+    counted = by_prior["single"]
     ids = np.concatenate([p.records.patient_ids for p in parts])
     found = figures(counted, trials, ids, num_bootstrap=100)
     assert found["single"]["recall_at_2pct"].value == found["single"]["repair_exact_at_2pct"].value == 0.25
@@ -74,9 +75,9 @@ def test_shares_are_over_records_and_a_warning_is_worth_what_bayes_says():
     always = figures({0.02: flagged}, trials, ids, num_bootstrap=0)
     assert always["single"]["ppv_at_2pct"].value == pytest.approx(0.02)
     # With a threshold that nothing reaches, all is left as it is.
-    undecided, _ = benchmark_swaps.run(parts[1:], "single", 0.999, **SETTINGS)
-    assert undecided[0.02].cannot_tell.all()
-    assert not undecided[0.02].changed.any()
+    undecided, _ = benchmark_swaps.run(parts[1:], 0.999, **SETTINGS)
+    assert undecided["single"][0.02].cannot_tell.all()
+    assert not undecided["single"][0.02].changed.any()
 
 
 def test_single_exchanges_are_counted_by_what_they_exchange():
@@ -116,5 +117,5 @@ def test_tables_and_pictures(perfect, tmp_path):
     assert "1.000 (1.000 to 1.000)" in text
     assert "RA-RL+LA-LL" in benchmark_swaps.swap_table(found)
     assert benchmark_swaps.correct_table(found).count("\n") == 1 + len(PREVALENCES)
-    for name in benchmark_swaps.draw(found, ["single", "with RL"], tmp_path):
+    for name in benchmark_swaps.draw(found, ["single", "with RL"], tmp_path, "single"):
         assert (tmp_path / name).stat().st_size > 1000
