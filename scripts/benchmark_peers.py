@@ -151,18 +151,27 @@ def of_lead_id() -> tuple[dict[str, Contestant], Split]:
     }, train
 
 
-def timed(contestants: dict[str, Contestant]) -> dict[str, np.ndarray]:
-    """Name -> records a second in each block."""
-    rates: dict[str, list[float]] = {name: [] for name in contestants}
+@dataclasses.dataclass(frozen=True)
+class Times:
+    """Seconds for one record in each block: on the clock, and of all cores together."""
+
+    wall_s: np.ndarray
+    cpu_s: np.ndarray
+
+
+def timed(contestants: dict[str, Contestant]) -> dict[str, Times]:
+    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in contestants}
     for round_ in range(_BLOCKS.value + 1):
         for name, one in contestants.items():
             numbers = range(round_ * one.steps, (round_ + 1) * one.steps)
-            start = time.perf_counter()
+            wall, cpu = time.perf_counter(), time.process_time()
             one.train(numbers)
-            # The first round compiles and warms up.
-            if round_:
-                rates[name].append(one.steps * one.batch_size / (time.perf_counter() - start))
-    return {name: np.array(values) for name, values in rates.items()}
+            seconds[name].append((time.perf_counter() - wall, time.process_time() - cpu))
+    # The first round compiles and warms up.
+    return {
+        name: Times(*(np.array(blocks[1:]) / (contestants[name].steps * contestants[name].batch_size)).T)
+        for name, blocks in seconds.items()
+    }
 
 
 def spread(values: np.ndarray, digits: int) -> str:
@@ -174,22 +183,27 @@ def spread(values: np.ndarray, digits: int) -> str:
 def main() -> None:
     contestants, train = {"reversal": of_reversal, "lead_id": of_lead_id}[_TASK.value]()
     num_records = len(train.record_ids)
-    rates = timed(contestants)
-    for name, rate in rates.items():
-        milliseconds = 1e3 * contestants[name].batch_size / np.median(rate)
+    times = timed(contestants)
+    for name, taken in times.items():
+        milliseconds = 1e3 * contestants[name].batch_size * np.median(taken.wall_s)
         print(
-            f"{name}: {spread(rate, 0)} records/s, {milliseconds:.1f} ms/step, "
-            f"{spread(num_records / rate, 1)} s an epoch of {num_records} records"
+            f"{name}: {spread(1 / taken.wall_s, 0)} records/s, {milliseconds:.1f} ms/step, an epoch of "
+            f"{num_records} records {spread(num_records * taken.wall_s, 1)} s, "
+            f"{spread(num_records * taken.cpu_s, 1)} s of CPU"
         )
-    ratios = {name: rate / rates[PEER] for name, rate in rates.items() if name != PEER}
     versions = f"jax {jax.__version__}, torch {torch.__version__}, {'compiled' if _COMPILE.value else 'eager'}"
+    peer = times[PEER]
+    ratios = {name: peer.wall_s / taken.wall_s for name, taken in times.items() if name != PEER}
     for name, ratio in ratios.items():
-        print(f"{name} / {PEER}: {spread(ratio, 2)} over {_BLOCKS.value} pairs of blocks; {versions}")
+        cpu = spread(peer.cpu_s / times[name].cpu_s, 2)
+        print(f"{name} is {spread(ratio, 2)} times as fast as {PEER}, in CPU time {cpu}")
+    print(f"{_BLOCKS.value} blocks of each, medians with 5th and 95th percentile; {versions}")
     if _OUTPUT.value:
         figures = {
             "task": _TASK.value,
             "num_records": num_records,
-            "records_per_s": {name: rate.tolist() for name, rate in rates.items()},
+            "records_per_s": {name: (1 / taken.wall_s).tolist() for name, taken in times.items()},
+            "records_per_cpu_s": {name: (1 / taken.cpu_s).tolist() for name, taken in times.items()},
             "ratio": {name: ratio.tolist() for name, ratio in ratios.items()},
             "versions": versions,
         }

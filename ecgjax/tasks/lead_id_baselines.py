@@ -3,14 +3,15 @@
 import jax
 import numpy as np
 from scipy.special import softmax
-from sklearn.linear_model import LogisticRegression
+from sklearn.ensemble import RandomForestClassifier
 
 from ecgjax import leads
 from ecgjax.data.records import Split
 from ecgjax.models.arrangement_net import identity_residuals
 from ecgjax.tasks.reversal_baselines import average_beats
 
-_REGULARISATION = 0.1
+_NUM_TREES = 100
+_SMALLEST_LEAF = 3
 _FINE_GAIN = 5.0
 _SHARPNESS = 20.0
 
@@ -41,7 +42,7 @@ def _by_identities(beats: np.ndarray, names: tuple[str, ...], luck: np.ndarray) 
 
 
 def _by_each_lead(beats: np.ndarray, shown: np.ndarray, seed: int) -> np.ndarray:
-    """Logistic regression of the name on the samples of one lead's average beat, relative to the power of the set."""
+    """A random forest on the samples of one lead's average beat, relative to the power of the set."""
 
     def features(beats: np.ndarray) -> np.ndarray:
         scaled = beats / np.sqrt(np.mean(beats**2, axis=(1, 2), keepdims=True) + 1e-6)
@@ -50,6 +51,6 @@ def _by_each_lead(beats: np.ndarray, shown: np.ndarray, seed: int) -> np.ndarray
         return each.reshape(-1, each.shape[2])
 
     num_leads = beats.shape[2]
-    fitted = LogisticRegression(C=_REGULARISATION, max_iter=300, random_state=seed)
-    fitted.fit(features(beats), np.tile(np.arange(num_leads), len(beats)))
-    return fitted.predict_proba(features(shown)).reshape(len(shown), num_leads, num_leads)
+    forest = RandomForestClassifier(_NUM_TREES, min_samples_leaf=_SMALLEST_LEAF, n_jobs=-1, random_state=seed)
+    forest.fit(features(beats), np.tile(np.arange(num_leads), len(beats)))
+    return forest.predict_proba(features(shown)).reshape(len(shown), num_leads, num_leads)
