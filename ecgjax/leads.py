@@ -204,14 +204,17 @@ def canonical_lead(name: str) -> str:
 
 
 def lead_set(text: str) -> tuple[str, ...]:
-    """The leads of a set by its name in `LEAD_SETS`, or listed as in `I,V1,V5` or `I+V1+V5`, in the order of `LEADS`.
+    """The leads of a set, in the order of `LEADS`: by its name in `LEAD_SETS`, or listed as in `I,V1,V5` or `I+V1+V5`.
+
+    A leading `+` adds to the precordial leads.
 
     Raises:
       InputError: a lead is unknown, or fewer than two are named.
     """
-    named = (
-        LEAD_SETS[text] if text in LEAD_SETS else [canonical_lead(name) for name in text.replace("+", ",").split(",")]
-    )
+    if text in LEAD_SETS:
+        return LEAD_SETS[text]
+    named = [canonical_lead(name) for name in text.removeprefix("+").replace("+", ",").split(",")]
+    named += PRECORDIAL_LEADS if text.startswith("+") else ()
     if len(set(named)) < 2:
         raise InputError(f"{text!r} names fewer than two leads", f"list two or more, or use {', '.join(LEAD_SETS)}")
     return tuple(name for name in LEADS if name in named)

@@ -159,3 +159,24 @@ def test_standard_order_from_any_spelling_and_order():
 def test_bad_input_is_named(attempt, message):
     with pytest.raises(InputError, match=message):
         attempt()
+
+
+def test_lead_sets_by_name_or_list():
+    assert leads.lead_set("precordial") == leads.PRECORDIAL_LEADS
+    assert leads.lead_set("v5+I,avr") == ("I", "aVR", "V5")
+    assert leads.lead_set("+I+aVF") == leads.lead_set("+I,aVF") == ("I", "aVF", *leads.PRECORDIAL_LEADS)
+    for members in leads.LEAD_SETS.values():
+        assert leads.lead_set("+".join(members)) == members
+
+
+@pytest.mark.parametrize("text", ["V1", "V1,V1", "+V9", ""])
+def test_a_set_has_two_known_leads(text):
+    with pytest.raises(InputError):
+        leads.lead_set(text)
+
+
+def test_identities_hold_under_every_limb_exchange():
+    for placement in (leads.CORRECT, *leads.LIMB_SWAPS, *leads.LIMB_CYCLES, *leads.NEUTRAL_SWAPS):
+        for identity in leads.IDENTITIES:
+            weights = np.array([identity.get(name, 0.0) for name in leads.LEADS])
+            np.testing.assert_allclose(weights @ placement.matrix, 0, atol=1e-12)
