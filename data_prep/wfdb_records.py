@@ -10,7 +10,7 @@ from data_prep.build import BadRecordError, to_units
 from ecgjax.errors import InputError
 from ecgjax.leads import LEADS, to_standard_order
 
-UNITS_PER_MV = {"mv": 1.0, "uv": 1e3, "µv": 1e3, "μv": 1e3, "v": 1e-3}
+_UNITS_PER_MV = {"mv": 1.0, "uv": 1e3, "µv": 1e3, "μv": 1e3, "v": 1e-3}
 """The spellings of the header's unit, in lower case; micro is either of two characters."""
 
 
@@ -39,8 +39,8 @@ def read_recording(path: str) -> Recording:
     names = record.sig_name or []
     if len(names) != len(LEADS):
         raise BadRecordError(f"expected {len(LEADS)} leads, the header has {len(names)}")
-    _check_checksums(record)
-    signal_mv = record.dac() / [_units_per_mv(unit) for unit in record.units]
+    check_checksums(record, expanded=False)
+    signal_mv = record.dac() / [units_per_mv(unit) for unit in record.units]
     try:
         signal_mv = to_standard_order(signal_mv, names)
     except InputError as error:
@@ -67,19 +67,23 @@ def _read(path: str) -> wfdb.Record:
     return record
 
 
-def _check_checksums(record: wfdb.Record) -> None:
-    """The header's sums, modulo 2**16. Some archives write 0 for all of them, which says nothing."""
+def check_checksums(record: wfdb.Record, expanded: bool) -> None:
+    """Compares the header's sums, modulo 2**16. Some archives write 0 for all of them, which says nothing.
+
+    `expanded` where the record was read without smoothing its frames.
+    """
     expected = record.checksum
     if None in expected or not any(expected):
         return
-    for name, stated, found in zip(record.sig_name, expected, record.calc_checksum(), strict=True):
+    for name, stated, found in zip(record.sig_name, expected, record.calc_checksum(expanded=expanded), strict=True):
         if (stated - found) % 2**16:
             raise BadRecordError(f"checksum of lead {name} is {found}, the header says {stated % 2**16}")
 
 
-def _units_per_mv(unit: str) -> float:
+def units_per_mv(unit: str) -> float:
+    """Of a unit of a header; raises BadRecordError for one that is no voltage."""
     try:
-        return UNITS_PER_MV[unit.lower()]
+        return _UNITS_PER_MV[unit.lower()]
     except KeyError:
         raise BadRecordError(f"expected leads in mV, uV or V, the header has {unit!r}") from None
 

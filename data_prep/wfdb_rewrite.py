@@ -17,7 +17,7 @@ import numpy as np
 import wfdb
 
 from data_prep.build import BadRecordError
-from data_prep.wfdb_records import UNITS_PER_MV
+from data_prep.wfdb_records import check_checksums, units_per_mv
 from ecgjax.errors import InputError
 from ecgjax.leads import LEADS, canonical_lead
 
@@ -50,7 +50,7 @@ class StoredRecord:
     def signal_mv(self) -> np.ndarray:
         """[time, lead]; NaN where the converter missed a sample."""
         physical = self.record.dac(expanded=True)
-        return np.stack([physical[c] / UNITS_PER_MV[self.record.units[c].lower()] for c in self.channels], axis=1)
+        return np.stack([physical[c] / units_per_mv(self.record.units[c]) for c in self.channels], axis=1)
 
     @property
     def companions(self) -> list[Path]:
@@ -94,13 +94,12 @@ def read_stored(path: Path) -> StoredRecord:
     kinds = {(record.fmt[c], record.samps_per_frame[c], record.skew[c] or 0) for c in channels}
     if len(kinds) > 1:
         raise BadRecordError(f"the leads differ in format, rate or skew: {sorted(kinds)}")
-    unknown = [record.units[c] for c in channels if record.units[c].lower() not in UNITS_PER_MV]
-    if unknown:
-        raise BadRecordError(f"expected leads in mV, uV or V, the header has {unknown[0]!r}")
+    for channel in channels:
+        units_per_mv(record.units[channel])
     for format_ in record.fmt:
         if format_ not in BITS:
             raise BadRecordError(f"format {format_} cannot be written; the formats are {', '.join(BITS)}")
-    _check_checksums(record)
+    check_checksums(record, expanded=True)
     return StoredRecord(path, header, record, channels)
 
 
@@ -118,16 +117,6 @@ def _lead_channels(names: list[str]) -> tuple[int, ...]:
     if missing:
         raise BadRecordError(f"expected the twelve leads, missing {', '.join(missing)}")
     return tuple(channel_of[lead] for lead in LEADS)
-
-
-def _check_checksums(record: wfdb.Record) -> None:
-    """The header's sums, modulo 2**16. Some archives write 0 for all of them, which says nothing."""
-    expected = record.checksum
-    if None in expected or not any(expected):
-        return
-    for name, stated, found in zip(record.sig_name, expected, record.calc_checksum(expanded=True), strict=True):
-        if (stated - found) % 2**16:
-            raise BadRecordError(f"checksum of lead {name} is {found}, the header says {stated % 2**16}")
 
 
 def write_rewritten(stored: StoredRecord, new_leads: Mapping[str, NewLead], comment: str, folder: Path) -> list[Path]:
@@ -226,7 +215,7 @@ def _signal_line(place: str, content: str, sign: int, first: int, checksum: int)
 
 def _converted(record: wfdb.Record, channel: int, signal_mv: np.ndarray) -> np.ndarray:
     """Samples in units of the channel's converter."""
-    physical = signal_mv * UNITS_PER_MV[record.units[channel].lower()]
+    physical = signal_mv * units_per_mv(record.units[channel])
     units = np.rint(physical * record.adc_gain[channel] + record.baseline[channel])
     limit = 2 ** (BITS[record.fmt[channel]] - 1)
     if np.nanmax(np.abs(units), initial=0) >= limit:

@@ -37,20 +37,21 @@ STYLE = {
     "legend.frameon": False,
     "legend.fontsize": 8.5,
 }
-_styled = matplotlib.rc_context(STYLE)
-_PERCENT = PercentFormatter(1, decimals=0, symbol=" %")
+styled = matplotlib.rc_context(STYLE)
+PERCENT = PercentFormatter(1, decimals=0, symbol=" %")
 
 
-def _new_figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of that many inches."""
     return Figure(figsize=(width, height), layout="constrained")
 
 
-@_styled
+@styled
 def learning_curves(curves: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
     """One panel a figure: `curves[name][split]` is `[point, 2]` of step and value."""
     columns = min(3, len(curves))
     rows = -(-len(curves) // columns)
-    figure = _new_figure(3.6 * columns + 0.2, 2.5 * rows + 0.1)
+    figure = new_figure(3.6 * columns + 0.2, 2.5 * rows + 0.1)
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     splits = sorted({split for by_split in curves.values() for split in by_split}, key=_split_order)
     colours = dict(zip(splits, SERIES * len(splits), strict=False))
@@ -79,12 +80,12 @@ def _split_order(split: str) -> tuple[int, str]:
     return (order.index(split) if split in order else len(order), split)
 
 
-@_styled
+@styled
 def confusion(matrix: np.ndarray, class_names: Sequence[str]) -> Figure:
     """Counts `[truth, prediction]`; colour is the share of the truth's row, on a log scale."""
     num_classes = len(class_names)
     side = max(3.4, 0.40 * num_classes)
-    figure = _new_figure(side + 2.0, side + 1.0)
+    figure = new_figure(side + 2.0, side + 1.0)
     axes = figure.subplots()
     share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     image = axes.imshow(np.where(share > 0, share, np.nan), cmap=_HEAT, norm=LogNorm(0.001, 1), aspect="equal")
@@ -109,13 +110,13 @@ def confusion(matrix: np.ndarray, class_names: Sequence[str]) -> Figure:
     return figure
 
 
-@_styled
+@styled
 def calibration(panels: Mapping[str, np.ndarray]) -> Figure:
     """Reliability diagrams with the distribution of the probability below; `panels[title]` is `[bin, 3]`.
 
     The bins are those of `ecgjax.metrics.calibration_bins`: weight, mean probability, share that came true.
     """
-    figure = _new_figure(4.2 * len(panels) + 0.2, 4.7)
+    figure = new_figure(4.2 * len(panels) + 0.2, 4.7)
     grid = figure.subplots(2, len(panels), squeeze=False, sharex=True, height_ratios=(4, 1))
     for (upper, lower), (title, bins) in zip(grid.T, panels.items(), strict=True):
         share = bins[:, 0] / bins[:, 0].sum()
@@ -128,14 +129,14 @@ def calibration(panels: Mapping[str, np.ndarray]) -> Figure:
         left = np.arange(len(bins)) / len(bins)
         lower.bar(left, share, width=0.9 / len(bins), align="edge", color="#a9d3da")
         lower.set(xlabel="predicted probability", ylabel="share")
-        lower.xaxis.set_major_formatter(_PERCENT)
+        lower.xaxis.set_major_formatter(PERCENT)
         lower.yaxis.set_major_locator(MaxNLocator(2))
         for axes in (upper, lower):
-            axes.yaxis.set_major_formatter(_PERCENT)
+            axes.yaxis.set_major_formatter(PERCENT)
     return figure
 
 
-@_styled
+@styled
 def by_class(
     names: Sequence[str],
     values: np.ndarray,
@@ -147,7 +148,7 @@ def by_class(
     second_label: str,
 ) -> Figure:
     """A dot and its interval for each class, from top to bottom; `second` adds hollow dots, NaN for none."""
-    figure = _new_figure(5.3, 0.26 * len(names) + 0.9)
+    figure = new_figure(5.3, 0.26 * len(names) + 0.9)
     axes = figure.subplots()
     rows = np.arange(len(names))
     if second is not None:
@@ -166,7 +167,7 @@ def by_class(
     if is_share and np.isfinite(low):
         left = max(0.0, np.floor((low - 0.02) * 10) / 10)
         axes.set_xlim(left - 0.01 * (1 - left), 1 + 0.015 * (1 - left))
-        axes.xaxis.set_major_formatter(_PERCENT)
+        axes.xaxis.set_major_formatter(PERCENT)
     for row, value in zip(rows, values, strict=True):
         text = f"{100 * value:.1f} %" if is_share else (f"{value:.3f}" if abs(value) < 2 else f"{value:.2f}")
         axes.annotate(text, (1.01, row), xycoords=("axes fraction", "data"), va="center", fontsize=8, color=MUTED)
@@ -177,7 +178,7 @@ def by_class(
     return figure
 
 
-@_styled
+@styled
 def ppv_against_prevalence(
     prevalence: np.ndarray, lines: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]], marked: Sequence[float]
 ) -> Figure:
@@ -185,7 +186,7 @@ def ppv_against_prevalence(
 
     The first line carries its value at each prevalence of `marked`.
     """
-    figure = _new_figure(8.6, 3.9)
+    figure = new_figure(8.6, 3.9)
     axes = figure.subplots()
     for number, ((label, (value, low, high)), colour) in enumerate(zip(lines.items(), SERIES, strict=False)):
         axes.fill_between(prevalence, low, high, color=colour, alpha=0.16, linewidth=0)
@@ -202,16 +203,16 @@ def ppv_against_prevalence(
     ticks = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5]
     axes.set_xticks(ticks, [f"{100 * t:g} %" for t in ticks])
     axes.minorticks_off()
-    axes.yaxis.set_major_formatter(_PERCENT)
+    axes.yaxis.set_major_formatter(PERCENT)
     axes.set(xlabel="prevalence", ylabel="positive predictive value")
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1.01), borderaxespad=0.2)
     return figure
 
 
-@_styled
+@styled
 def predicted_against_true(targets: np.ndarray, predicted: np.ndarray, label: str) -> Figure:
     """Scatter of a regression with the identity and the least-squares line; `[n]` each."""
-    figure = _new_figure(4.6, 4.4)
+    figure = new_figure(4.6, 4.4)
     axes: Axes = figure.subplots()
     opacity = float(np.clip(150 / len(targets), 0.06, 0.7))
     axes.scatter(targets, predicted, s=9, color=ACCENT, alpha=opacity, linewidth=0, rasterized=True)

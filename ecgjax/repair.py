@@ -1,6 +1,6 @@
 """A 12-lead record put right: which cables were exchanged, how sure that is, and the record as it should be.
 
-Evidence from trained networks and a prior give the posterior over the hypotheses of `ecgjax.placement_posterior`. Where
+Evidence from trained networks and a prior give the posterior over the hypotheses of `placements/posterior.py`. Where
 one stands out the record is put right: exchanges among limb cables, or among chest cables, only rename leads or turn
 their sign, so that no sample is computed anew. Where none does, the verdict is "cannot tell" and nothing changes.
 """
@@ -13,9 +13,9 @@ import numpy as np
 
 from ecgjax import leads
 from ecgjax.errors import InputError
-from ecgjax.evidence import Evidence
 from ecgjax.leads import LEADS, LIMB_LEADS, PRECORDIAL_LEADS, Placement
-from ecgjax.placement_posterior import (
+from ecgjax.placements.evidence import Evidence
+from ecgjax.placements.posterior import (
     CORRECT,
     NUM_HYPOTHESES,
     log_posterior,

@@ -16,18 +16,19 @@ from absl import flags
 from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
-from ecgjax import cli, comparison, plots, subgroups, tasks
-from ecgjax.comparison import Answers, Comparison
+from ecgjax import cli, plots, tasks
+from ecgjax.analysis import comparison, subgroups
+from ecgjax.analysis.comparison import Answers, Comparison
+from ecgjax.analysis.markdown import table, value_and_interval
+from ecgjax.analysis.subgroups import Association, Subgroup
 from ecgjax.crossval import joined
 from ecgjax.data.records import Split
 from ecgjax.errors import InputError
 from ecgjax.evaluate import Predictions
 from ecgjax.experiment import load
 from ecgjax.leads import LEADS
-from ecgjax.markdown import table, value_and_interval
 from ecgjax.metrics import Metric
 from ecgjax.runlog import to_json, write_json
-from ecgjax.subgroups import Association, Subgroup
 from ecgjax.tasks.lead_id_figures import exchanged_pairs, lead_confusion
 from ecgjax.tasks.task import Task
 from ecgjax.workdir import predictions_file, read_arrays, read_config

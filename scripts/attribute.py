@@ -17,9 +17,10 @@ import numpy as np
 from absl import flags
 from matplotlib.figure import Figure
 
-from ecgjax import cli, explain_plots
-from ecgjax.attribution import METHODS, Attribution, Attributor, beat_window, by_class, share_figures
-from ecgjax.explain import (
+from ecgjax import cli
+from ecgjax.explain import figures as explain_plots
+from ecgjax.explain.attribution import METHODS, Attribution, Attributor, beat_window, by_class, share_figures
+from ecgjax.explain.runs import (
     Run,
     check_output,
     examples,
@@ -28,9 +29,9 @@ from ecgjax.explain import (
     summary,
     write_explanation,
 )
+from ecgjax.explain.waves import WAVES
 from ecgjax.metrics import Metric
 from ecgjax.runlog import to_json
-from ecgjax.waves import WAVES
 
 
 def attribute(

@@ -21,16 +21,15 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from ecgjax import cli, held_out, leads, plots
+from ecgjax import cli, leads, plots
+from ecgjax.analysis.markdown import table, value_and_interval
 from ecgjax.errors import InputError
-from ecgjax.evidence import Evidence
-from ecgjax.held_out import EXPLAINED, Part
-from ecgjax.markdown import table, value_and_interval
 from ecgjax.metrics import Metric
-from ecgjax.placement_posterior import SINGLE_SWAPS, clinical_prior, even_prior, log_posterior
-from ecgjax.repair import THRESHOLD
-from ecgjax.runlog import hardware, say, to_json, write_json
-from ecgjax.swap_trials import (
+from ecgjax.placements import held_out
+from ecgjax.placements.evidence import Evidence
+from ecgjax.placements.held_out import EXPLAINED, Part
+from ecgjax.placements.posterior import SINGLE_SWAPS, clinical_prior, even_prior, log_posterior
+from ecgjax.placements.trials import (
     NONE,
     PREVALENCES,
     SINGLE,
@@ -43,6 +42,8 @@ from ecgjax.swap_trials import (
     random_trials,
     written_leads,
 )
+from ecgjax.repair import THRESHOLD
+from ecgjax.runlog import hardware, say, to_json, write_json
 from ecgjax.workdir import read_config
 
 _MOST_AT_ONCE = 16

@@ -17,10 +17,10 @@ import numpy as np
 from absl import flags
 from matplotlib.figure import Figure
 
-from ecgjax import cli, explain_plots
-from ecgjax.embeddings import Embedding, choose, embed
-from ecgjax.explain import Run, check_output, examples, open_run, summary, write_explanation
-from ecgjax.projections import (
+from ecgjax import cli
+from ecgjax.explain import figures as explain_plots
+from ecgjax.explain.embeddings import Embedding, choose, embed
+from ecgjax.explain.projections import (
     NUM_COMPONENTS,
     angle_deg,
     arc_figures,
@@ -30,6 +30,7 @@ from ecgjax.projections import (
     plane,
     project,
 )
+from ecgjax.explain.runs import Run, check_output, examples, open_run, summary, write_explanation
 from ecgjax.runlog import to_json
 
 

@@ -23,9 +23,9 @@ from data_prep.build import BadRecordError
 from data_prep.wfdb_rewrite import NewLead, StoredRecord, check_free, read_stored, write_rewritten
 from ecgjax import cli, repair
 from ecgjax.errors import InputError
-from ecgjax.evidence import Evidence, load_evidence
 from ecgjax.leads import LEADS
-from ecgjax.placement_posterior import clinical_prior, placement
+from ecgjax.placements.evidence import Evidence, load_evidence
+from ecgjax.placements.posterior import clinical_prior, placement
 
 LOG = "repairs.jsonl"
 

@@ -27,12 +27,13 @@ from absl import flags
 from ml_collections import ConfigDict
 from ml_collections.config_flags import config_flags
 
-from ecgjax import cli, comparison, experiment, main, plots, tasks
-from ecgjax.comparison import Answers, Comparison
+from ecgjax import cli, experiment, main, plots, tasks
+from ecgjax.analysis import comparison
+from ecgjax.analysis.comparison import Answers, Comparison
+from ecgjax.analysis.markdown import table, value_and_interval
 from ecgjax.errors import InputError
 from ecgjax.evaluate import Predictions
 from ecgjax.interrupt import StoppedError, raised_signals
-from ecgjax.markdown import table, value_and_interval
 from ecgjax.metrics import Metric
 from ecgjax.runlog import say, to_json, write_json
 from ecgjax.train import DivergedError, train_and_evaluate

@@ -5,8 +5,8 @@ import numpy as np
 
 from ecgjax import leads
 from ecgjax.data.records import Split
-from ecgjax.evidence import Evidence
-from ecgjax.placement_posterior import NUM_HYPOTHESES, matrices
+from ecgjax.placements.evidence import Evidence
+from ecgjax.placements.posterior import NUM_HYPOTHESES, matrices
 from ecgjax.preprocess import Preprocess
 
 FS_HZ = 50.0

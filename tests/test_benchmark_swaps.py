@@ -8,9 +8,9 @@ import pytest
 
 from ecgjax import leads
 from ecgjax.errors import InputError
-from ecgjax.held_out import HELD_OUT, Part
-from ecgjax.placement_posterior import index_of
-from ecgjax.swap_trials import PREVALENCES, RECIPES, SINGLE_GROUPS, figures, fixed_trials, random_trials
+from ecgjax.placements.held_out import HELD_OUT, Part
+from ecgjax.placements.posterior import index_of
+from ecgjax.placements.trials import PREVALENCES, RECIPES, SINGLE_GROUPS, figures, fixed_trials, random_trials
 from scripts import benchmark_swaps
 
 SETTINGS = {"multiple": 6, "seed": 0, "neutral_noise_mv": 0.0}

@@ -9,11 +9,11 @@ import pytest
 
 from configs.reversal import get_config
 from ecgjax import leads, repair
-from ecgjax import placement_posterior as pp
 from ecgjax.errors import InputError
-from ecgjax.evidence import Evidence, load_evidence
 from ecgjax.experiment import Experiment
 from ecgjax.leads import LEADS, LIMB_LEADS, PRECORDIAL_LEADS
+from ecgjax.placements import posterior as pp
+from ecgjax.placements.evidence import Evidence, load_evidence
 from ecgjax.preprocess import Preprocess
 from ecgjax.runlog import write_json
 

@@ -12,10 +12,10 @@ import pytest
 import wfdb
 
 from ecgjax import leads
-from ecgjax import placement_posterior as pp
 from ecgjax.errors import InputError
-from ecgjax.evidence import Evidence
 from ecgjax.leads import LEADS
+from ecgjax.placements import posterior as pp
+from ecgjax.placements.evidence import Evidence
 from ecgjax.preprocess import Preprocess
 from scripts import repair as command
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from test_comparison import lead_predictions
 
-from ecgjax import comparison
+from ecgjax.analysis import comparison
 from ecgjax.errors import InputError
 from ecgjax.metrics import Metric
 from ecgjax.workdir import predictions_file, read_arrays, read_config

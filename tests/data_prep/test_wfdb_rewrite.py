@@ -9,9 +9,9 @@ import wfdb
 from data_prep.build import BadRecordError
 from data_prep.wfdb_rewrite import BITS, NewLead, read_stored, write_rewritten
 from ecgjax import leads
-from ecgjax import placement_posterior as pp
 from ecgjax.errors import InputError
 from ecgjax.leads import LEADS, canonical_lead
+from ecgjax.placements import posterior as pp
 from ecgjax.repair import undoing
 from scripts.repair import new_leads
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from ecgjax import experiment
-from ecgjax.explain import Run
+from ecgjax.explain.runs import Run
 
 
 @dataclasses.dataclass(frozen=True)

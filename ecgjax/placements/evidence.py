@@ -19,7 +19,7 @@ from ecgjax.beats import average_beat
 from ecgjax.data.records import GAIN, Split
 from ecgjax.errors import InputError
 from ecgjax.experiment import Experiment, build
-from ecgjax.placement_posterior import (
+from ecgjax.placements.posterior import (
     CORRECT,
     FLATNESS,
     NUM_CHEST_ORDERS,

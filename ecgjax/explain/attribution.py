@@ -15,12 +15,13 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from ecgjax import metrics, waves
+from ecgjax import metrics
 from ecgjax.beats import POWER_METRIC, BeatWindow, find_beats
 from ecgjax.data.resident import Resident, whole_record
 from ecgjax.errors import InputError
 from ecgjax.evaluate import joined
-from ecgjax.explain import Examples, Rows, Run, Step, examples, in_batches, in_lead_order, lead_order, sweep
+from ecgjax.explain import waves
+from ecgjax.explain.runs import Examples, Rows, Run, Step, examples, in_batches, in_lead_order, lead_order, sweep
 from ecgjax.metrics import Metric
 from ecgjax.parallel import AXIS, to_host
 from ecgjax.state import Variables

@@ -7,9 +7,9 @@ import pytest
 import scipy.stats
 from fake_task import fake_split
 
-from ecgjax import subgroups
+from ecgjax.analysis import subgroups
+from ecgjax.analysis.subgroups import Subgroup
 from ecgjax.errors import InputError
-from ecgjax.subgroups import Subgroup
 
 
 def text_lists(*lists):

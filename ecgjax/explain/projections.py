@@ -7,8 +7,8 @@ import numpy as np
 from sklearn.decomposition import PCA
 
 from ecgjax import leads, metrics
-from ecgjax.embeddings import Embedding
 from ecgjax.errors import InputError
+from ecgjax.explain.embeddings import Embedding
 from ecgjax.metrics import Metric
 
 NUM_COMPONENTS = 3

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
@@ -12,15 +11,13 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import LinearSegmentedColormap, Normalize, TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 
 from ecgjax import leads
-from ecgjax.plots import ACCENT, INK, MUTED, RULE, SECOND, SERIES, STYLE
-from ecgjax.projections import NUM_COMPONENTS, Plane, Projection, frontal_directions, frontal_fit
-from ecgjax.waves import REST, WAVES
+from ecgjax.explain.projections import NUM_COMPONENTS, Plane, Projection, frontal_directions, frontal_fit
+from ecgjax.explain.waves import REST, WAVES
+from ecgjax.plots import ACCENT, INK, MUTED, PERCENT, RULE, SECOND, SERIES, new_figure, styled
 
-_styled = matplotlib.rc_context(STYLE)
-_PERCENT = PercentFormatter(1, decimals=0, symbol=" %")
 _STRENGTH = LinearSegmentedColormap.from_list("strength", ["#d3dadf", "#e9b97f", "#d1691f", "#8c2d04"])
 _SIGNED = LinearSegmentedColormap.from_list("signed", ["#0f6e84", "#7db6c1", "#d3dadf", "#e9a86a", "#b8500c"])
 _SHARE = LinearSegmentedColormap.from_list("share", ["#fdf9f4", "#e9b97f", "#d1691f", "#8c2d04"])
@@ -33,11 +30,7 @@ _MOST_LABELS = 12
 """Classes that are named beside their centroids; more of them are in a legend."""
 
 
-def _new_figure(width: float, height: float) -> Figure:
-    return Figure(figsize=(width, height), layout="constrained")
-
-
-@_styled
+@styled
 def attribution_beat(
     beat: np.ndarray,
     attribution: np.ndarray,
@@ -54,7 +47,7 @@ def attribution_beat(
     """
     columns = min(4, len(lead_names))
     rows = -(-len(lead_names) // columns)
-    figure = _new_figure(2.6 * columns + 0.9, 1.75 * rows + 0.75)
+    figure = new_figure(2.6 * columns + 0.9, 1.75 * rows + 0.75)
     panels = figure.subplots(rows, columns, squeeze=False, sharex=True)
     # Down the columns, as on ECG paper.
     ordered = panels.T.ravel()
@@ -111,12 +104,12 @@ def _shade_waves(axes: Axes, wave: np.ndarray, time_s: np.ndarray, names_at_top:
             axes.annotate(name, (middle, 1.01), fontsize=7.5, color=MUTED, **at)
 
 
-@_styled
+@styled
 def wave_shares(
     shares: np.ndarray, intervals: Sequence[tuple[float, float] | None], durations: np.ndarray, title: str
 ) -> Figure:
     """Bars of `shares` `[wave]` with intervals, and hollow dots for the share of the time that each wave takes."""
-    figure = _new_figure(4.8, 3.0)
+    figure = new_figure(4.8, 3.0)
     axes = figure.subplots()
     places = np.arange(len(WAVES))
     colours = [RULE if i == REST else ACCENT for i in places]
@@ -129,7 +122,7 @@ def wave_shares(
     )
     axes.set_xticks(places, [f"{name}\n{100 * share:.0f} %" for name, share in zip(WAVES, shares, strict=True)])
     axes.tick_params(axis="x", colors=INK)
-    axes.yaxis.set_major_formatter(_PERCENT)
+    axes.yaxis.set_major_formatter(PERCENT)
     axes.grid(False, axis="x")
     axes.set(ylabel="share of the attribution")
     axes.set_title(title)
@@ -137,11 +130,11 @@ def wave_shares(
     return figure
 
 
-@_styled
+@styled
 def share_matrix(matrix: np.ndarray, row_names: Sequence[str], column_names: Sequence[str], title: str) -> Figure:
     """Shares `[target, lead or wave]`, in percent of their row."""
     rows, columns = matrix.shape
-    figure = _new_figure(0.46 * columns + 2.4, 0.32 * rows + 1.3)
+    figure = new_figure(0.46 * columns + 2.4, 0.32 * rows + 1.3)
     axes = figure.subplots()
     top = max(float(np.nanmax(matrix)), 1e-6)
     axes.imshow(matrix, cmap=_SHARE, vmin=0, vmax=top, aspect="auto")
@@ -177,14 +170,14 @@ def _shown_points(projection: Projection) -> np.ndarray:
     return np.random.default_rng(0).permutation(num_points)[:_MOST_POINTS]
 
 
-@_styled
+@styled
 def scatter_2d(panels: Mapping[str, Projection]) -> Figure:
     """The first two components of each layer, with the centroid of every class."""
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
     first = next(iter(panels.values()))
     has_legend = len(first.class_names) > _MOST_LABELS
-    figure = _new_figure(4.5 * columns + 1.6 * has_legend, 4.3 * rows)
+    figure = new_figure(4.5 * columns + 1.6 * has_legend, 4.3 * rows)
     axes_of = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes, (title, projection) in zip(axes_of, panels.items(), strict=False):
         colours = class_colours(projection.class_names)
@@ -220,11 +213,11 @@ def _component(projection: Projection, number: int) -> str:
     return f"component {number + 1} ({100 * projection.explained[number]:.0f} %)"
 
 
-@_styled
+@styled
 def scatter_3d(title: str, projection: Projection, planes: Mapping[str, Plane]) -> Figure:
     """Three components, with the centroid of every class and the plane of each group of classes."""
     has_legend = len(projection.class_names) > _MOST_LABELS
-    figure = _new_figure(6.2 + 1.6 * has_legend, 5.6)
+    figure = new_figure(6.2 + 1.6 * has_legend, 5.6)
     axes: Any = figure.add_subplot(projection="3d")
     colours = class_colours(projection.class_names)
     shown = _shown_points(projection)
@@ -251,13 +244,13 @@ def scatter_3d(title: str, projection: Projection, planes: Mapping[str, Plane]) 
     return figure
 
 
-@_styled
+@styled
 def frontal_plane(title: str, projection: Projection, explained: float) -> Figure:
     """Centroids of limb leads, turned onto the directions in which the leads look at the heart."""
     names = projection.class_names
     directions = frontal_directions(names)
     fitted, _ = frontal_fit(projection.centroids()[:, :2], names)
-    figure = _new_figure(4.5, 4.7)
+    figure = new_figure(4.5, 4.7)
     axes = figure.subplots()
     for name, (x, y) in zip(names, directions, strict=True):
         axes.annotate("", (x, y), (0, 0), arrowprops={"arrowstyle": "-|>", "color": "#b9c0c7", "linewidth": 1.1})

@@ -14,10 +14,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ecgjax.attribution import truth_scores
 from ecgjax.data.resident import Resident
 from ecgjax.errors import InputError
-from ecgjax.explain import Examples, Run, Step, lead_order, sweep
+from ecgjax.explain.attribution import truth_scores
+from ecgjax.explain.runs import Examples, Run, Step, lead_order, sweep
 from ecgjax.parallel import AXIS
 from ecgjax.state import Variables
 

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from explained_run import EachLead, LeadsTask, NumberTask, Quadratic, Waves, fake_run
 
-from ecgjax import explain_plots
-from ecgjax.attribution import (
+from ecgjax.beats import BeatWindow
+from ecgjax.errors import InputError
+from ecgjax.explain import figures as explain_plots
+from ecgjax.explain.attribution import (
     Attribution,
     Attributor,
     beat_window,
@@ -22,10 +24,8 @@ from ecgjax.attribution import (
     share_figures,
     truth_scores,
 )
-from ecgjax.beats import BeatWindow
-from ecgjax.errors import InputError
-from ecgjax.explain import Examples, examples, examples_of_record, write_explanation
-from ecgjax.waves import WAVES, boundaries, wave_of_sample
+from ecgjax.explain.runs import Examples, examples, examples_of_record, write_explanation
+from ecgjax.explain.waves import WAVES, boundaries, wave_of_sample
 from scripts import attribute
 
 WINDOW = BeatWindow(fs_hz=20.0, before_s=0.4, after_s=0.56, max_beats=24)

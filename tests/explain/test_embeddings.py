@@ -10,12 +10,10 @@ import scipy.spatial
 import sklearn.decomposition
 from explained_run import EachLead, LeadsTask, fake_run
 
-from ecgjax import explain_plots
-from ecgjax.embeddings import Embedding, choose, embed, layers
 from ecgjax.errors import InputError
-from ecgjax.explain import examples, write_explanation
-from ecgjax.leads import LEADS, LIMB_LEADS, PRECORDIAL_LEADS
-from ecgjax.projections import (
+from ecgjax.explain import figures as explain_plots
+from ecgjax.explain.embeddings import Embedding, choose, embed, layers
+from ecgjax.explain.projections import (
     angle_deg,
     arc_figures,
     between_share,
@@ -26,6 +24,8 @@ from ecgjax.projections import (
     plane,
     project,
 )
+from ecgjax.explain.runs import examples, write_explanation
+from ecgjax.leads import LEADS, LIMB_LEADS, PRECORDIAL_LEADS
 from scripts import embed as script
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from ecgjax import comparison
+from ecgjax.analysis import comparison
 from ecgjax.errors import InputError
 from ecgjax.leads import PLACEMENTS
 from ecgjax.tasks.lead_id_figures import lead_id_figures

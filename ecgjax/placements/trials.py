@@ -12,7 +12,7 @@ import numpy as np
 from ecgjax import leads, metrics, repair
 from ecgjax.leads import Placement
 from ecgjax.metrics import Metric
-from ecgjax.placement_posterior import CORRECT, SINGLE_SWAPS
+from ecgjax.placements.posterior import CORRECT, SINGLE_SWAPS
 
 PREVALENCES = (0.5, 0.05, 0.02, 0.005)
 SINGLE = "single"

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ecgjax.markdown import table, value_and_interval
+from ecgjax.analysis.markdown import table, value_and_interval
 from ecgjax.metrics import Metric
 
 

@@ -7,8 +7,8 @@ import pytest
 import scipy.special
 
 from ecgjax import leads
-from ecgjax import placement_posterior as pp
 from ecgjax.errors import InputError
+from ecgjax.placements import posterior as pp
 
 RNG = np.random.default_rng(0)
 SOME = np.concatenate([np.arange(0, pp.NUM_GRID, 97), np.arange(pp.NUM_GRID, pp.NUM_HYPOTHESES)])

@@ -9,8 +9,8 @@ import numpy as np
 
 from ecgjax.crossval import member_runs, patient_folds
 from ecgjax.data.records import Split
-from ecgjax.evidence import Evidence, load_evidence
 from ecgjax.experiment import load
+from ecgjax.placements.evidence import Evidence, load_evidence
 from ecgjax.workdir import read_config
 
 HELD_OUT = "held out"

@@ -1,0 +1,1 @@
+"""Finished runs compared: by group of records, and with each other."""
