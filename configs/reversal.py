@@ -21,7 +21,8 @@ ORIGINAL_NETWORKS = {
 
 
 def get_config(args: str = "") -> ConfigDict:
-    """ARGS: a dataset, `smoke`, `model=`, `preprocess=original`, `seed=`, `steps=`, `kfold=`."""
+    """ARGS: a dataset, `smoke`, `model=`, `preprocess=original`, `seed=`, `steps=`, `kfold=`,
+    `decoys=` (8 where exchanges of limb and chest cables, or of several, shall be told apart and undone)."""
     config = common.base()
     config.task = "reversal"
     config.batch_size = 128
@@ -63,6 +64,7 @@ def get_config(args: str = "") -> ConfigDict:
     config.model.placement_net.hidden = 256  # width of the joining layers
     config.model.placement_net.num_blocks = 2  # of them
     config.model.placement_net.fine_gain = 5.0  # of the second, compressed view of the beat
+    config.model.placement_net.num_decoys = 0  # ways to undo a record that are never right, drawn anew in each step
     config.model.placement_net.dropout_rate = 0.3
     config.model.shallow_cnn = ConfigDict()  # see ecgjax/models/shallow_cnn.py
     config.model.shallow_cnn.update(ORIGINAL_NETWORKS["original"])
@@ -74,6 +76,7 @@ def get_config(args: str = "") -> ConfigDict:
         "seed": "seed",
         "steps": "num_steps",
         "kfold": "kfold",
+        "decoys": "model.placement_net.num_decoys",
     }
     common.parse_args(config, args, shorthands)
     if config.model.name in ORIGINAL_NETWORKS:

@@ -23,6 +23,18 @@ _UNDO = np.stack([p.inverse.matrix[_INDEPENDENT] for p in leads.PLACEMENTS if no
 """[placement, independent lead, lead]"""
 
 
+def _decoys() -> np.ndarray:
+    """[decoy, lead, lead]: ways to undo what is none of the placements, a half of them exchanges of limb and chest."""
+    limb_chest = [leads.swap((limb, chest)) for limb in leads.LIMB_ELECTRODES for chest in leads.PRECORDIAL_LEADS]
+    rng = np.random.default_rng(0)
+    orders = [[*leads.LIMB_ELECTRODES, *rng.permutation(leads.PRECORDIAL_LEADS)] for _ in limb_chest]
+    wrong = limb_chest + [leads.permutation(order) for order in orders]
+    return np.stack([placement.inverse.matrix for placement in wrong]).astype(np.float32)
+
+
+_DECOYS = _decoys()
+
+
 class PlacementNet(nn.Module):
     """Log-odds of any reversal and of every placement of `leads.PLACEMENTS`, correct and reversed at even odds.
 
@@ -33,6 +45,8 @@ class PlacementNet(nn.Module):
       hidden: width of the layers that join the pieces.
       num_blocks: residual blocks among these.
       fine_gain: small deflections, the P wave above all, are shown a second time as asinh(fine_gain * signal).
+      num_decoys: while training, as many more ways to undo the record are drawn, none of them ever right, and their
+        scores come out behind the others. They teach what no exchange may look like that is not in the list.
       dropout_rate: in the joining layers, while training.
       dtype: of the computation; parameters and output are float32.
     """
@@ -43,6 +57,7 @@ class PlacementNet(nn.Module):
     hidden: int
     num_blocks: int
     fine_gain: float
+    num_decoys: int
     dropout_rate: float
     dtype: jnp.dtype
 
@@ -58,21 +73,22 @@ class PlacementNet(nn.Module):
                 f"placement_net has {1 + len(_UNDOABLE)} outputs and the task wants {self.num_outputs}",
                 "train it with reversal.typed=True, or choose another model.name",
             )
-        if undo is None:
-            undone = jnp.einsum("btl,hml->bhtm", _normalised(beat), _UNDO)
-        else:
-            undone = _normalised(jnp.einsum("btl,hml->bhtm", beat, undo))[..., _INDEPENDENT]
-        likelihood = self._likelihood(undone, is_training)
-        flatness = self._flatness(_normalised(beat))
         if undo is not None:
-            return jnp.concatenate([likelihood, flatness], axis=1)
+            return jnp.concatenate([self._likelihood(_undone(beat, undo), is_training), self._flatness(beat)], axis=1)
+        undone = jnp.einsum("btl,hml->bhtm", _normalised(beat), _UNDO)
+        if is_training and self.num_decoys:
+            drawn = jax.random.choice(self.make_rng("dropout"), jnp.asarray(_DECOYS), (self.num_decoys,), replace=False)
+            undone = jnp.concatenate([undone, _undone(beat, drawn)], axis=1)
+        likelihood, decoys = jnp.split(self._likelihood(undone, is_training), [len(_UNDO)], axis=1)
         scores = jnp.zeros((len(beat), len(_UNDOABLE)))
-        scores = scores.at[:, np.flatnonzero(_UNDOABLE)].set(likelihood).at[:, np.flatnonzero(~_UNDOABLE)].set(flatness)
+        scores = scores.at[:, np.flatnonzero(_UNDOABLE)].set(likelihood)
+        scores = scores.at[:, np.flatnonzero(~_UNDOABLE)].set(self._flatness(beat))
 
         correct, *_ = scores.T
-        reversed_ = jax.nn.logsumexp(scores[:, 1:], axis=1) - jnp.log(len(_UNDOABLE) - 1.0)
-        types = scores.at[:, 1:].add(-jnp.log(len(_UNDOABLE) - 1.0))
-        return jnp.concatenate([(reversed_ - correct)[:, None], types], axis=1)
+        num_reversals = len(_UNDOABLE) - 1.0
+        reversed_ = jax.nn.logsumexp(scores[:, 1:], axis=1) - jnp.log(num_reversals)
+        types = scores.at[:, 1:].add(-jnp.log(num_reversals))
+        return jnp.concatenate([(reversed_ - correct)[:, None], types, decoys - jnp.log(num_reversals)], axis=1)
 
     def _likelihood(self, undone: jax.Array, is_training: bool) -> jax.Array:
         """Log-likelihood `[batch, placement]` of the beats `[batch, placement, time, lead]` as rightly recorded."""
@@ -101,7 +117,8 @@ class PlacementNet(nn.Module):
 
     def _flatness(self, beat: jax.Array) -> jax.Array:
         """Log-likelihood `[batch, neutral placement]` from how the power of the limb leads is shared."""
-        power = jnp.log(jnp.mean(beat[:, :, :_LIMB_SCALE_LEADS] ** 2, axis=1) + 1e-5)
+        limb = _normalised(beat)[:, :, :_LIMB_SCALE_LEADS]
+        power = jnp.log(jnp.mean(limb**2, axis=1) + 1e-5)
         share = power - jax.nn.logsumexp(power, axis=1, keepdims=True)
         hidden = nn.gelu(nn.Dense(32, name="flat_hidden")(share))
         return nn.Dense(int(np.sum(~_UNDOABLE)), name="flat_score")(hidden)
@@ -114,3 +131,11 @@ def _normalised(beat: jax.Array) -> jax.Array:
     """
     limb_power, chest_power = (jnp.mean(part**2, axis=(-2, -1)) for part in jnp.split(beat, 2, axis=-1))
     return beat / jnp.sqrt(limb_power + chest_power + 1e-6)[..., None, None]
+
+
+def _undone(beat: jax.Array, undo: jax.Array) -> jax.Array:
+    """`[batch, time, lead]` and `[hypothesis, lead, lead]` -> `[batch, hypothesis, time, independent lead]`.
+
+    Only after it is undone is a record normalised, as exchanges of limb and chest change the power of both.
+    """
+    return _normalised(jnp.einsum("btl,hml->bhtm", beat, undo))[..., _INDEPENDENT]

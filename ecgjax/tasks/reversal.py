@@ -139,8 +139,10 @@ class Reversal:
             return optax.softmax_cross_entropy_with_integer_labels(logits, is_reversed.astype(jnp.int32))
         any_loss = optax.sigmoid_binary_cross_entropy(outputs[:, 0] + odds, is_reversed.astype(jnp.float32))
         is_typed = placement != _UNLISTED
+        # A network may add decoys in training, which count as much as any reversal and are never right.
+        types, decoys = outputs[:, 1 : 1 + _NUM_CLASSES] + adjustment, outputs[:, 1 + _NUM_CLASSES :] + adjustment[-1]
         type_loss = optax.softmax_cross_entropy_with_integer_labels(
-            outputs[:, 1:] + adjustment, jnp.where(is_typed, placement, NONE)
+            jnp.concatenate([types, decoys], axis=1), jnp.where(is_typed, placement, NONE)
         )
         return any_loss + is_typed * type_loss
 
