@@ -29,9 +29,7 @@ def base() -> ConfigDict:
     config.data.name = "simulated"  # dataset, see DATASETS
     config.data.variant = "full"  # variant of the dataset
     config.data.dir = ""  # where prepared datasets lie; "" is TFDS's own default
-    config.data.leave_out = (
-        ""  # LABEL=VALUE: these records and their patients are not trained on, and they are the test
-    )
+    config.data.leave_out = ""  # LABEL=VALUE: such records, with their patients, are tested and not trained on
     config.data.seconds = 10.0  # length of a record in memory
     config.data.crop_s = 10.0  # length of the random crop that a training step sees
 

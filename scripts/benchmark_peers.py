@@ -6,17 +6,21 @@
 reversal: the default network, here and in PyTorch. lead_id: the published network in PyTorch and here, trained on whole
 records in batches of 38 as published, and the default network with its own config. All hold the same records in memory;
 what is trained in both draws the same crops' lengths, batches and augmentations and updates the same weights, and the
-outputs on shared weights are compared first. Blocks of steps are timed in turn, so that a machine whose speed drifts
-slows all. Prints a line for each and the ratios to PyTorch; --output writes JSON. Where other programs share the cores,
-OMP_WAIT_POLICY=passive keeps the threads of PyTorch from waiting in loops.
+outputs on shared weights are compared first. Each trains in a process of its own, with its own memory and threads, and
+blocks of steps are timed in turn, so that a machine whose speed drifts slows all. Prints a line for each and the ratios
+to PyTorch; --output writes JSON. Where other programs share the cores, OMP_WAIT_POLICY=passive keeps the threads of
+PyTorch from waiting in loops.
 """
 
 import dataclasses
 import json
+import multiprocessing
 import sys
 import time
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path
+from types import ModuleType
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -122,56 +126,92 @@ def check_lead_id(config: ConfigDict, ecg_mv: np.ndarray) -> None:
     np.testing.assert_allclose(outputs, np.asarray(ours), atol=1e-3)
 
 
-def of_reversal() -> tuple[dict[str, Contestant], Split]:
-    config = reversal.get_config(_DATASET.value)
+def loaded(task_config: ModuleType, args: str = "") -> tuple[ConfigDict, Split]:
+    """A config with the dataset of the command line, and its training split."""
+    config = task_config.get_config(_DATASET.value + args)
     config.data.dir = _DATA_DIR.value
-    train = experiment.load(config, "train")
+    return config, experiment.load(config, "train")
+
+
+def loaded_published() -> tuple[ConfigDict, Split]:
+    """Of the published network of lead_id, which sees whole records."""
+    config, train = loaded(lead_id, ",model=original")
+    config.data.crop_s = config.data.seconds
+    return config, train
+
+
+def reversal_in_torch() -> Contestant:
+    config, train = loaded(reversal)
     window = BeatWindow(fs_hz=config.preprocess.fs_hz, **config.beat.to_dict())
-    check_reversal(config, window, train.ecg[:32].astype(np.float32) / train.gain)
     peer = torch_peer.Trainer(train.ecg, train.gain, config, window, _COMPILE.value)
-    return {
-        PEER: trained_in_torch(peer.step, config, train, _STEPS.value),
-        "ecgjax": trained_here(config, train, _STEPS.value),
-    }, train
+    return trained_in_torch(peer.step, config, train, _STEPS.value)
 
 
-def of_lead_id() -> tuple[dict[str, Contestant], Split]:
-    config = lead_id.get_config(_DATASET.value)
-    published = lead_id.get_config(f"{_DATASET.value},model=original")
-    published.data.crop_s = published.data.seconds
-    config.data.dir = published.data.dir = _DATA_DIR.value
-    train = experiment.load(published, "train")
-    check_lead_id(published, train.ecg[:8].astype(np.float32) / train.gain)
-    peer = torch_lead_set_net.Trainer(train.ecg, train.gain, published, _COMPILE.value)
-    steps = max(_STEPS.value // 10, 1)
-    return {
-        PEER: trained_in_torch(peer.step, published, train, steps),
-        "ecgjax, published network": trained_here(published, train, steps),
-        "ecgjax": trained_here(config, experiment.load(config, "train"), _STEPS.value),
-    }, train
+def published_in_torch() -> Contestant:
+    config, train = loaded_published()
+    peer = torch_lead_set_net.Trainer(train.ecg, train.gain, config, _COMPILE.value)
+    return trained_in_torch(peer.step, config, train, max(_STEPS.value // 10, 1))
+
+
+CONTESTANTS: dict[str, dict[str, Callable[[], Contestant]]] = {
+    "reversal": {PEER: reversal_in_torch, "ecgjax": lambda: trained_here(*loaded(reversal), _STEPS.value)},
+    "lead_id": {
+        PEER: published_in_torch,
+        "ecgjax, published network": lambda: trained_here(*loaded_published(), max(_STEPS.value // 10, 1)),
+        "ecgjax": lambda: trained_here(*loaded(lead_id), _STEPS.value),
+    },
+}
+
+
+def serve(connection: Connection, argv: list[str], name: str) -> None:
+    """Trains a block whenever asked, and answers seconds for one record: on the clock, and of all cores together."""
+    flags.FLAGS(argv)
+    one = CONTESTANTS[_TASK.value][name]()
+    connection.send(one.batch_size)
+    for round_ in range(_BLOCKS.value + 1):
+        connection.recv()
+        wall, cpu = time.perf_counter(), time.process_time()
+        one.train(range(round_ * one.steps, (round_ + 1) * one.steps))
+        seconds = np.array([time.perf_counter() - wall, time.process_time() - cpu])
+        connection.send(seconds / (one.steps * one.batch_size))
 
 
 @dataclasses.dataclass(frozen=True)
 class Times:
-    """Seconds for one record in each block: on the clock, and of all cores together."""
+    """Seconds for one record in each block."""
 
+    batch_size: int
     wall_s: np.ndarray
     cpu_s: np.ndarray
 
 
-def timed(contestants: dict[str, Contestant]) -> dict[str, Times]:
-    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in contestants}
-    for round_ in range(_BLOCKS.value + 1):
-        for name, one in contestants.items():
-            numbers = range(round_ * one.steps, (round_ + 1) * one.steps)
-            wall, cpu = time.perf_counter(), time.process_time()
-            one.train(numbers)
-            seconds[name].append((time.perf_counter() - wall, time.process_time() - cpu))
+def timed(names: list[str]) -> dict[str, Times]:
+    context = multiprocessing.get_context("spawn")
+    ends, batch_sizes = {}, {}
+    for name in names:
+        ends[name], theirs = context.Pipe()
+        context.Process(target=serve, args=(theirs, sys.argv, name), daemon=True).start()
+        theirs.close()
+        batch_sizes[name] = ends[name].recv()
+    seconds: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    for _ in range(_BLOCKS.value + 1):
+        for name, end in ends.items():
+            end.send(None)
+            seconds[name].append(end.recv())
     # The first round compiles and warms up.
-    return {
-        name: Times(*(np.array(blocks[1:]) / (contestants[name].steps * contestants[name].batch_size)).T)
-        for name, blocks in seconds.items()
-    }
+    return {name: Times(batch_sizes[name], *np.array(blocks[1:]).T) for name, blocks in seconds.items()}
+
+
+def check() -> Split:
+    """The training split; raises AssertionError unless the networks to compare agree."""
+    if _TASK.value == "lead_id":
+        config, train = loaded_published()
+        check_lead_id(config, train.ecg[:8].astype(np.float32) / train.gain)
+    else:
+        config, train = loaded(reversal)
+        window = BeatWindow(fs_hz=config.preprocess.fs_hz, **config.beat.to_dict())
+        check_reversal(config, window, train.ecg[:32].astype(np.float32) / train.gain)
+    return train
 
 
 def spread(values: np.ndarray, digits: int) -> str:
@@ -181,11 +221,10 @@ def spread(values: np.ndarray, digits: int) -> str:
 
 
 def main() -> None:
-    contestants, train = {"reversal": of_reversal, "lead_id": of_lead_id}[_TASK.value]()
-    num_records = len(train.record_ids)
-    times = timed(contestants)
+    num_records = len(check().record_ids)
+    times = timed(list(CONTESTANTS[_TASK.value]))
     for name, taken in times.items():
-        milliseconds = 1e3 * contestants[name].batch_size * np.median(taken.wall_s)
+        milliseconds = 1e3 * taken.batch_size * np.median(taken.wall_s)
         print(
             f"{name}: {spread(1 / taken.wall_s, 0)} records/s, {milliseconds:.1f} ms/step, an epoch of "
             f"{num_records} records {spread(num_records * taken.wall_s, 1)} s, "

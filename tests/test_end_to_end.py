@@ -167,7 +167,7 @@ def test_what_is_left_out_is_the_test_split(sample):
     workdir = sample / "left out"
     done = command(
         "-m", "ecgjax.main", "--config=configs/lead_id.py:ptbxl,smoke,leads=precordial",
-        f"--config.data.dir={sample / 'data'}", "--config.data.leave_out=sex=1", f"--workdir={workdir}",
+        f"--config.data.dir={sample / 'data'}", "--config.data.leave_out=sex=male", f"--workdir={workdir}",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     with np.load(workdir / "predictions_test.npz") as test, np.load(workdir / "predictions_validation.npz") as kept:

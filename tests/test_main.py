@@ -45,7 +45,10 @@ def config_file(tmp_path):
         (["--config={}:ptbxl/250hz"], "unknown variant '250hz' of ptbxl; use one of 100hz, 500hz"),
         (["--config={}:lr=fast"], "config.schedule.learning_rate is 'fast'; give a value of type float"),
         (["--config={}", "--config.bach_size=8"], "config has no field 'bach_size'; its fields are batch_size, .*"),
-        (["--config={}", "--config.data.nam=x"], "config.data has no field 'nam'; its fields are crop_s, dir, name"),
+        (
+            ["--config={}", "--config.data.nam=x"],
+            "config.data has no field 'nam'; its fields are crop_s, dir, leave_out, name",
+        ),
         (["--config={}", "--config.seed.x=1"], "config.seed has no field 'x'; its fields are none"),
         (["--config={}", "--config.batch_size=many"], "config.batch_size is 'many'; give a value of type int"),
         (["--config={}", "--config.data=x"], "config.data is a group of fields; set one of them"),

@@ -109,8 +109,8 @@ convolve.defvjp(lambda x, kernel: (convolve(x, kernel), (x, kernel)), _convolve_
 @jax.custom_vjp
 def moments(x: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Mean and mean square of `[..., channel]` over all but the last axis, `[channel]` float32 each."""
-    num_rows = x.size // x.shape[-1]
-    return column_sum(x) / num_rows, column_sum(x**2) / num_rows
+    num_rows, wide = x.size // x.shape[-1], x.astype(jnp.float32)
+    return column_sum(wide) / num_rows, column_sum(wide**2) / num_rows
 
 
 def _moments_backward(x: jax.Array, gradients: tuple[jax.Array, jax.Array]) -> tuple[jax.Array]:
