@@ -70,6 +70,7 @@ def base() -> ConfigDict:
 
     config.evaluation = ConfigDict()
     config.evaluation.batch_size = 256  # records (times views) in one evaluation step, over all devices
+    config.evaluation.window_stride_s = 0.0  # between windows of data.crop_s whose outputs are averaged; 0: all at once
     config.evaluation.max_records = 0  # validation records scored while training, drawn by seed; 0 takes all
     config.num_bootstrap = 1000  # resamples behind the intervals in results.json
     config.kfold = 0  # folds of cross-validation by patient over train and validation; 0 is a plain run

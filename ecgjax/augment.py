@@ -120,3 +120,29 @@ def stretch_time(key: jax.Array, signal_mv: jax.Array, centre: int, sd: float) -
     before = jnp.clip(jnp.floor(place).astype(jnp.int32), 0, last - 1)
     share = (place - before)[:, None]
     return (1 - share) * signal_mv[before] + share * signal_mv[before + 1]
+
+
+def show_leads(signal_mv: jax.Array, is_given: jax.Array) -> jax.Array:
+    """`[time, 12]` with the leads of `is_given` bool `[12]`, those that follow from them, and zeros elsewhere."""
+    num_limb = len(leads.LIMB_LEADS)
+    mask = jnp.sum(is_given[:num_limb] << jnp.arange(num_limb))
+    limb = signal_mv[:, :num_limb] @ jnp.asarray(leads.LIMB_COMPLETIONS, signal_mv.dtype)[mask].T
+    return jnp.concatenate([limb, jnp.where(is_given[num_limb:], signal_mv[:, num_limb:], 0)], axis=1)
+
+
+def random_leads(key: jax.Array) -> jax.Array:
+    """A random subset of the twelve leads, bool `[12]`, for networks that shall know all of them.
+
+    What matters is which signals are known: all six limb leads (in half of the draws), one of them or none, and a
+    number of chest leads that is drawn first. All twelve come up in a fourteenth of the draws; nothing at all, never.
+    """
+    limb_key, lead_key, number_key, order_key, fallback_key = jax.random.split(key, 5)
+    num_limb, num_chest = len(leads.LIMB_LEADS), len(leads.PRECORDIAL_LEADS)
+    known = jax.random.choice(limb_key, 3, p=jnp.array([0.2, 0.3, 0.5]))
+    one = jnp.arange(num_limb) == jax.random.randint(lead_key, (), 0, num_limb)
+    limb = jnp.where(known == 2, True, (known == 1) & one)
+    number = jax.random.randint(number_key, (), 0, num_chest + 1)
+    chest = jax.random.permutation(order_key, num_chest) < number
+    is_given = jnp.concatenate([limb, chest])
+    fallback = jnp.arange(num_limb + num_chest) == jax.random.randint(fallback_key, (), 0, num_limb + num_chest)
+    return jnp.where(is_given.any(), is_given, fallback)

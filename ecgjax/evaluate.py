@@ -1,11 +1,13 @@
 """Scoring every record under every view, with static shapes."""
 
+import dataclasses
 import time
 from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -21,7 +23,35 @@ Predictions = dict[str, np.ndarray]
 """Arrays `[record * view, ...]`: what the task predicts, `loss`, `record_ids`, `patient_ids` and `view`."""
 
 
-def make_evaluation_step(task: Task, module: nn.Module) -> Callable[[Variables, Resident, dict], dict]:
+@dataclasses.dataclass(frozen=True)
+class Windows:
+    """Pieces of a record that are shown one by one, `num_samples` long and `stride` samples apart."""
+
+    num_samples: int
+    stride: int
+
+    def starts(self, record_samples: int) -> np.ndarray:
+        """Where they begin; the last one ends with the record."""
+        last = max(record_samples - self.num_samples, 0)
+        return np.append(np.arange(0, last, self.stride), last)
+
+
+def apply_in_windows(
+    module: nn.Module, variables: Variables, signal_mv: jax.Array, windows: Windows | None
+) -> jax.Array:
+    """Outputs `[batch, ...]` for `[batch, time, lead]`: means over the windows, or of the whole record for None."""
+    if windows is None:
+        return jnp.asarray(module.apply(variables, signal_mv, is_training=False))
+    batch, time, _ = signal_mv.shape
+    starts = windows.starts(time)
+    cut = jnp.concatenate([signal_mv[:, start : start + windows.num_samples] for start in starts])
+    outputs = jnp.asarray(module.apply(variables, cut, is_training=False))
+    return jnp.mean(outputs.reshape(len(starts), batch, *outputs.shape[1:]), axis=0)
+
+
+def make_evaluation_step(
+    task: Task, module: nn.Module, windows: Windows | None
+) -> Callable[[Variables, Resident, dict], dict]:
     """The per-device function `(variables, data, {"index": [batch], "view": [batch]}) -> predictions`.
 
     The predictions `[batch, ...]` of all devices come back on every one.
@@ -31,7 +61,7 @@ def make_evaluation_step(task: Task, module: nn.Module) -> Callable[[Variables, 
         records = jax.vmap(lambda index, view: task.evaluation_view(whole_record(data, index), view))(
             batch["index"], batch["view"]
         )
-        outputs: Any = module.apply(variables, records["signal_mv"], is_training=False)
+        outputs = apply_in_windows(module, variables, records["signal_mv"], windows)
         predictions = {**task.predict(outputs, records), "loss": task.loss(outputs, records)}
         return jax.lax.all_gather(predictions, AXIS, tiled=True)
 
@@ -41,12 +71,14 @@ def make_evaluation_step(task: Task, module: nn.Module) -> Callable[[Variables, 
 class Evaluator:
     """Scores splits with a compiled step that is shared by all of them."""
 
-    def __init__(self, task: Task, module: nn.Module, parallel: Parallel, batch_size: int):
+    def __init__(
+        self, task: Task, module: nn.Module, parallel: Parallel, batch_size: int, windows: Windows | None = None
+    ):
         parallel.check_batch("evaluation.batch_size", batch_size)
         self._task = task
         self._parallel = parallel
         self._batch_size = batch_size
-        self._step = parallel.compile(make_evaluation_step(task, module), donate=False)
+        self._step = parallel.compile(make_evaluation_step(task, module, windows), donate=False)
 
     def predict(self, members: list[Variables], data: Resident, split: Split) -> tuple[Predictions, float]:
         """Predictions for every record of `split` under every view, and records (times views and members) a second.
@@ -123,6 +155,7 @@ def results_of(
         "split": split.split,
         "n_records": len(split.record_ids),
         "n_patients": len(np.unique(split.patient_ids)),
+        "left_out": dict(split.left_out),
         "seed": config.seed,
         "git": git_version(),
         "hardware": hardware(),

@@ -19,7 +19,7 @@ from ecgjax.checkpoints import Checkpoints
 from ecgjax.data.records import Split, load_split
 from ecgjax.data.resident import Resident, random_crop, resident
 from ecgjax.errors import InputError
-from ecgjax.evaluate import Evaluator, Predictions
+from ecgjax.evaluate import Evaluator, Predictions, Windows
 from ecgjax.optimizers import build_optimizer, build_schedule
 from ecgjax.parallel import AXIS, Parallel, to_host
 from ecgjax.preprocess import Preprocess
@@ -83,7 +83,9 @@ class Experiment:
     @functools.cached_property
     def evaluator(self) -> Evaluator:
         """Scores splits on all devices."""
-        return Evaluator(self.task, self.module, self.parallel, self.config.evaluation.batch_size)
+        stride_s = self.config.evaluation.window_stride_s
+        windows = Windows(self.crop_samples, round(stride_s * self.config.preprocess.fs_hz)) if stride_s else None
+        return Evaluator(self.task, self.module, self.parallel, self.config.evaluation.batch_size, windows)
 
     def predict(self, members: list[state.Variables], split: Split) -> tuple[Predictions, float]:
         """Predictions for every record and view of a split, averaged over `members`; records a second."""
@@ -91,10 +93,22 @@ class Experiment:
 
 
 def load(config: ConfigDict, split: str) -> Split:
-    """A split of the dataset of `config`, prepared first where it is absent and can be made.
+    """The records of a split that the task of `config` can use; prepared first where they are absent and can be made.
 
     With `data.leave_out` the test split is what was left out, of whatever split.
+
+    Raises:
+      InputError: no record is left.
     """
+    records = _load(config, split)
+    usable = records.without(tasks.build(config).excluded(records))
+    if not len(usable):
+        reasons = ", ".join(reason for reason, count in usable.left_out.items() if count) or "the split is empty"
+        raise InputError(f"no record of {records.dataset} {split} can be used ({reasons})", "choose another dataset")
+    return usable
+
+
+def _load(config: ConfigDict, split: str) -> Split:
     data = config.data
     if jax.process_index() == 0:
         data_prep.ensure_prepared(data.name, data.variant, data.dir)
@@ -179,6 +193,11 @@ def check(config: ConfigDict) -> None:
         raise InputError(
             f"data.crop_s is {config.data.crop_s}",
             f"give seconds above 0 and up to data.seconds, {config.data.seconds}",
+        )
+    stride_s = config.evaluation.window_stride_s
+    if stride_s and stride_s * config.preprocess.fs_hz < 1:
+        raise InputError(
+            f"evaluation.window_stride_s is {stride_s}", "give 0 (the whole record) or at least one sample"
         )
     if not 0 <= config.ema_decay < 1:
         raise InputError(f"ema_decay is {config.ema_decay}", "give 0 (off) or more, and less than 1")

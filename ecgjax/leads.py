@@ -28,6 +28,7 @@ LEAD_SETS = {
     "+I,aVF": ("I", "aVF", *PRECORDIAL_LEADS),
     "limb": LIMB_LEADS,
     "augmented": ("aVR", "aVL", "aVF", *PRECORDIAL_LEADS),
+    "independent": INDEPENDENT_LEADS,
     "all": LEADS,
 }
 """Sets of simultaneous leads by name; `+` adds to the precordial leads."""
@@ -69,6 +70,27 @@ ELECTRODES_FROM_LEADS = _electrodes_from_leads()
 
 LEADS_FROM_INDEPENDENT = LEADS_FROM_ELECTRODES @ ELECTRODES_FROM_LEADS[:, [LEADS.index(n) for n in INDEPENDENT_LEADS]]
 """[12 lead, 8 independent lead]: III, aVR, aVL and aVF follow from I and II."""
+
+
+def _limb_completions() -> np.ndarray:
+    from_two = LEADS_FROM_INDEPENDENT[: len(LIMB_LEADS), :2]
+    completions = np.zeros((2 ** len(LIMB_LEADS), len(LIMB_LEADS), len(LIMB_LEADS)))
+    for mask, completion in enumerate(completions):
+        given = [i for i in range(len(LIMB_LEADS)) if mask >> i & 1]
+        if len(given) == 1:
+            completion[given, given] = 1.0
+        elif given:
+            # Any two limb leads span all six; of more, the least squares average their rounding.
+            completion[:, given] = from_two @ np.linalg.pinv(from_two[given])
+            completion[given] = np.eye(len(LIMB_LEADS))[given]
+    return completions
+
+
+LIMB_COMPLETIONS = _limb_completions()
+"""[64, 6, 6]: the limb leads that follow from the given ones, bit i of the first index saying that LIMB_LEADS[i] is.
+
+Given leads stay as they are; what does not follow is zero.
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -218,6 +240,28 @@ def lead_set(text: str) -> tuple[str, ...]:
     if len(set(named)) < 2:
         raise InputError(f"{text!r} names fewer than two leads", f"list two or more, or use {', '.join(LEAD_SETS)}")
     return tuple(name for name in LEADS if name in named)
+
+
+def lead_subset(text: str) -> tuple[str, ...]:
+    """As `lead_set`, but one lead is enough."""
+    if text in LEAD_SETS:
+        return LEAD_SETS[text]
+    names = {canonical_lead(name) for name in text.replace("+", ",").split(",")}
+    return tuple(name for name in LEADS if name in names)
+
+
+def derivable(names: Sequence[str]) -> tuple[str, ...]:
+    """The leads that are known where `names` are, these included: from two limb leads follow all six."""
+    matrix = completion(names)
+    return tuple(name for name, row in zip(LEADS, matrix, strict=True) if row.any())
+
+
+def completion(names: Sequence[str]) -> np.ndarray:
+    """[12, 12]: takes a record to one that holds the leads `names`, those that follow from them, and zeros."""
+    mask = sum(1 << i for i, name in enumerate(LIMB_LEADS) if name in names)
+    matrix = np.diag([float(name in names) for name in LEADS])
+    matrix[: len(LIMB_LEADS), : len(LIMB_LEADS)] = LIMB_COMPLETIONS[mask]
+    return matrix
 
 
 def to_standard_order(signal: np.ndarray, lead_names: Sequence[str]) -> np.ndarray:

@@ -79,10 +79,10 @@ def _train_and_score(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         members.append(experiment.best_variables(member_dir))
         held_out.append(experiment.predict(members[-1:], fold_validation)[0])
 
-    task = experiment.task
     predictions = {"validation": joined(held_out), "test": experiment.predict(members, test)[0]}
+    task = experiment.task.tuned(predictions["validation"])
     metrics = figures(task, predictions["test"], config.num_bootstrap)
-    baselines = task.baselines(train_split, test, config.num_bootstrap)
+    baselines = task.baselines(train_split, test, predictions["test"], config.num_bootstrap)
     records_per_s = total.steps_per_s() * config.batch_size
     results = results_of(config, test, metrics, baselines, wall_s=total.wall_s, records_per_s=records_per_s)
     if config.kfold:

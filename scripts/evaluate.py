@@ -19,7 +19,7 @@ from ecgjax.errors import InputError
 from ecgjax.evaluate import figures, results_of
 from ecgjax.experiment import build, load
 from ecgjax.runlog import results_table, write_json
-from ecgjax.workdir import read_config
+from ecgjax.workdir import predictions_file, read_arrays, read_config
 
 
 def score(workdir: Path, split: str, dataset: str | None, data_dir: str | None) -> dict[str, Any]:
@@ -35,7 +35,8 @@ def score(workdir: Path, split: str, dataset: str | None, data_dir: str | None) 
     members = [experiment.best_variables(member_dir) for _, member_dir in member_runs(config, workdir)]
     began = time.perf_counter()
     predictions, records_per_s = experiment.predict(members, records)
-    metrics = figures(experiment.task, predictions, config.num_bootstrap)
+    task = experiment.task.tuned(read_arrays(workdir / predictions_file("validation")))
+    metrics = figures(task, predictions, config.num_bootstrap)
     wall_s = time.perf_counter() - began
     return results_of(config, records, metrics, {}, wall_s=wall_s, records_per_s=records_per_s)
 

@@ -33,6 +33,9 @@ class FakeTask:
     num_outputs: int = 1
     num_views: int = 2
 
+    def excluded(self, split: Split) -> dict[str, np.ndarray]:
+        return {}
+
     def targets(self, split: Split) -> dict[str, np.ndarray]:
         return {"is_positive": split.labels["is_positive"], "number": split.labels["number"]}
 
@@ -65,6 +68,9 @@ class FakeTask:
     def class_names(self) -> tuple[str, ...]:
         return ("positive",)
 
+    def tuned(self, predictions: dict[str, np.ndarray]) -> "FakeTask":
+        return self
+
     def metrics(self, predictions: dict[str, np.ndarray], num_bootstrap: int) -> dict[str, Metric]:
         right = (predictions["scores"][:, 0] > 0.5) == predictions["targets"]
         return {"accuracy": Metric(float(right.mean()), (0.0, 1.0) if num_bootstrap else None, len(right))}
@@ -72,7 +78,9 @@ class FakeTask:
     def examples(self, split: Split, predictions: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         return {"signal_mv": split.ecg[:2] / split.gain, "record_ids": predictions["record_ids"][:4:2]}
 
-    def baselines(self, train: Split, test: Split, num_bootstrap: int) -> dict[str, dict[str, Metric]]:
+    def baselines(
+        self, train: Split, test: Split, predictions: dict[str, np.ndarray], num_bootstrap: int
+    ) -> dict[str, dict[str, Metric]]:
         return {"chance": {"accuracy": Metric(0.5, None, len(test.record_ids))}}
 
 

@@ -83,3 +83,33 @@ def test_lead_noise_breaks_einthovens_law_at_levels_over_two_decades():
     np.testing.assert_allclose(np.median(level_mv), 0.003, rtol=0.25)
     broken = np.asarray(noise[:, :, 0] + noise[:, :, 2] - noise[:, :, 1]).std(axis=1)
     np.testing.assert_allclose(broken, np.sqrt(3) * level_mv, rtol=0.25)
+
+
+def test_shown_leads_are_completed_and_the_rest_is_zero():
+    record = np.random.default_rng(0).normal(size=(30, 9)) @ leads.LEADS_FROM_ELECTRODES.T
+    show = jax.jit(augment.show_leads)
+    for names in (("I",), ("II", "aVL"), ("aVF", "V2"), ("I", "II", "III", "V6"), leads.LEADS):
+        is_given = np.isin(leads.LEADS, names)
+        shown = show(record.astype(np.float32), is_given)
+        np.testing.assert_allclose(shown, record @ leads.completion(names).T, atol=1e-5)
+        derived = np.isin(leads.LEADS, leads.derivable(names))
+        np.testing.assert_allclose(shown[:, derived], record[:, derived], atol=1e-5)
+        assert not np.any(shown[:, ~derived])
+
+
+def test_hidden_leads_never_leak():
+    is_given = np.isin(leads.LEADS, ("II", "V2"))
+    show = jax.jit(augment.show_leads)
+    first, second = np.random.default_rng(0).normal(size=(2, 30, 12)).astype(np.float32)
+    np.testing.assert_array_equal(
+        show(np.where(is_given, first, second), is_given), show(np.where(is_given, first, 7.0), is_given)
+    )
+
+
+def test_random_leads_reach_every_number_of_leads_and_never_none():
+    drawn = np.array(jax.vmap(augment.random_leads)(jax.random.split(jax.random.key(0), 4000)))
+    assert drawn.any(axis=1).all()
+    assert set(drawn.sum(axis=1)) == set(range(1, 13))
+    assert 0.04 < drawn.all(axis=1).mean() < 0.11
+    chest = drawn[:, 6:].mean(axis=0)
+    assert np.ptp(chest) < 0.06

@@ -180,3 +180,34 @@ def test_identities_hold_under_every_limb_exchange():
         for identity in leads.IDENTITIES:
             weights = np.array([identity.get(name, 0.0) for name in leads.LEADS])
             np.testing.assert_allclose(weights @ placement.matrix, 0, atol=1e-12)
+
+
+def test_two_limb_leads_complete_the_six():
+    record = true_leads()
+    for first, second in itertools.combinations(leads.LIMB_LEADS, 2):
+        completed = record @ leads.completion((first, second)).T
+        np.testing.assert_allclose(completed[:, :6], record[:, :6], atol=1e-12)
+        assert not completed[:, 6:].any()
+        assert leads.derivable((first, second, "V3")) == (*leads.LIMB_LEADS, "V3")
+
+
+def test_a_lone_limb_lead_tells_nothing_of_the_others():
+    for name in leads.LIMB_LEADS:
+        assert leads.derivable((name, "V1")) == (name, "V1")
+    assert leads.derivable(()) == ()
+
+
+def test_given_leads_are_kept_to_the_last_bit():
+    noisy = RNG.normal(size=(20, 12))
+    for mask in range(64):
+        names = [name for i, name in enumerate(leads.LIMB_LEADS) if mask >> i & 1]
+        given = [leads.LEADS.index(name) for name in names]
+        np.testing.assert_array_equal((noisy @ leads.completion(names).T)[:, given], noisy[:, given])
+
+
+def test_subsets_by_name_and_listed():
+    assert leads.lead_subset("V2+ii,I") == ("I", "II", "V2")
+    assert leads.lead_subset("aVF") == ("aVF",)
+    assert leads.lead_subset("independent") == leads.INDEPENDENT_LEADS
+    with pytest.raises(InputError, match="V7"):
+        leads.lead_subset("I,V7")

@@ -18,7 +18,7 @@ from ecgjax.workdir import read_arrays
 
 pytestmark = pytest.mark.usefixtures("fake")
 
-UNTIMED = ("task", "dataset", "split", "n_records", "n_patients", "seed", "metrics", "baselines")
+UNTIMED = ("task", "dataset", "split", "n_records", "n_patients", "left_out", "seed", "metrics", "baselines")
 
 
 def last_state(config, workdir):

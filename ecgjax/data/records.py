@@ -10,7 +10,7 @@ import dataclasses
 import logging
 import operator
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +55,7 @@ class Split:
       patient_ids: [record] text; the heart of a simulation, the record where no patient is known.
       labels: every other feature by name, [record, ...]; sequences as object arrays of arrays. `num_samples` is the
         length of the signal before the zeros that pad it.
+      left_out: why records are not here, and how many.
     """
 
     dataset: str
@@ -66,9 +67,18 @@ class Split:
     record_ids: np.ndarray
     patient_ids: np.ndarray
     labels: dict[str, np.ndarray]
+    left_out: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ecg)
+
+    def without(self, excluded: Mapping[str, np.ndarray]) -> "Split":
+        """The records that no mask `[record]` of `excluded` names; each of the others counts under its first reason."""
+        left_out, is_kept = dict(self.left_out), np.ones(len(self), bool)
+        for reason, is_excluded in excluded.items():
+            left_out[reason] = left_out.get(reason, 0) + int(np.sum(is_kept & is_excluded))
+            is_kept &= ~is_excluded
+        return dataclasses.replace(self.select(is_kept), left_out=left_out)
 
     def select(self, records: np.ndarray) -> "Split":
         """The records of a mask [record] or of indices."""

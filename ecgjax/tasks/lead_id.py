@@ -20,7 +20,7 @@ from ecgjax.metrics import Metric
 from ecgjax.preprocess import Preprocess
 from ecgjax.tasks import lead_id_baselines
 from ecgjax.tasks.lead_id_figures import lead_id_figures
-from ecgjax.tasks.task import Record
+from ecgjax.tasks.task import Record, Task
 
 VIEWS = ("beat", "signal")
 """What the network sees: the average beat or the whole signal."""
@@ -69,6 +69,9 @@ class LeadId:
     @property
     def _columns(self) -> np.ndarray:
         return np.array([leads.LEADS.index(name) for name in self.class_names()])
+
+    def excluded(self, split: Split) -> dict[str, np.ndarray]:
+        return {}
 
     def targets(self, split: Split) -> dict[str, np.ndarray]:
         # The order in which evaluation presents the leads belongs to the record, whatever its place in the split.
@@ -135,6 +138,9 @@ class LeadId:
     def decode(self, predictions: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         return {"assigned": _assigned(predictions["scores"])}
 
+    def tuned(self, predictions: dict[str, np.ndarray]) -> Task:
+        return self
+
     def metrics(self, predictions: dict[str, np.ndarray], num_bootstrap: int) -> dict[str, Metric]:
         return lead_id_figures(
             predictions["scores"],
@@ -144,7 +150,9 @@ class LeadId:
             num_bootstrap,
         )
 
-    def baselines(self, train: Split, test: Split, num_bootstrap: int) -> dict[str, dict[str, Metric]]:
+    def baselines(
+        self, train: Split, test: Split, predictions: dict[str, np.ndarray], num_bootstrap: int
+    ) -> dict[str, dict[str, Metric]]:
         methods = lead_id_baselines.fit_and_score(train, test, self.class_names(), self.seed)
         return {
             name: lead_id_figures(scores, _assigned(scores), test.patient_ids, self.class_names(), num_bootstrap)

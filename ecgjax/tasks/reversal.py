@@ -21,7 +21,7 @@ from ecgjax.metrics import Metric
 from ecgjax.preprocess import Preprocess
 from ecgjax.tasks import reversal_baselines
 from ecgjax.tasks.reversal_figures import CLASS_NAMES, NONE, prior, reversal_figures
-from ecgjax.tasks.task import Record
+from ecgjax.tasks.task import Record, Task
 
 VIEWS = ("beat", "signal")
 """What the network sees: the average beat or the whole signal."""
@@ -82,6 +82,9 @@ class Reversal:
 
     def class_names(self) -> tuple[str, ...]:
         return CLASS_NAMES if self.typed else ("none", "any")
+
+    def excluded(self, split: Split) -> dict[str, np.ndarray]:
+        return {}
 
     def targets(self, split: Split) -> dict[str, np.ndarray]:
         # The noise of the neutral electrode in evaluation belongs to the record, whatever its place in the split.
@@ -162,6 +165,9 @@ class Reversal:
     def decode(self, predictions: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         return {}
 
+    def tuned(self, predictions: dict[str, np.ndarray]) -> Task:
+        return self
+
     def metrics(self, predictions: dict[str, np.ndarray], num_bootstrap: int) -> dict[str, Metric]:
         return reversal_figures(
             predictions["placement"],
@@ -171,7 +177,9 @@ class Reversal:
             num_bootstrap,
         )
 
-    def baselines(self, train: Split, test: Split, num_bootstrap: int) -> dict[str, dict[str, Metric]]:
+    def baselines(
+        self, train: Split, test: Split, predictions: dict[str, np.ndarray], num_bootstrap: int
+    ) -> dict[str, dict[str, Metric]]:
         methods = reversal_baselines.fit_and_score(train, test, self.seed)
         return {
             name: reversal_figures(

@@ -30,6 +30,9 @@ class Task(Protocol):
     def num_views(self) -> int:
         """How many times evaluation presents each record, changed each time; 1 for most tasks."""
 
+    def excluded(self, split: Split) -> dict[str, np.ndarray]:
+        """Reason -> bool `[record]`: what can neither be trained on nor scored; it is left out and counted."""
+
     def targets(self, split: Split) -> dict[str, np.ndarray]:
         """Per-record arrays `[record, ...]` that live on the device beside the signals."""
 
@@ -51,15 +54,23 @@ class Task(Protocol):
     def class_names(self) -> tuple[str, ...]:
         """Names of the last axis of `scores`."""
 
+    def tuned(self, predictions: dict[str, np.ndarray]) -> "Task":
+        """The task with thresholds and scales chosen on host predictions for validation records; itself without any."""
+
     def metrics(self, predictions: dict[str, np.ndarray], num_bootstrap: int) -> dict[str, Metric]:
         """Figures from host predictions, which also hold `record_ids`, `patient_ids` and `view` `[n]`.
 
-        `num_bootstrap` of 0 leaves the intervals out (while training).
+        `num_bootstrap` of 0 leaves the intervals out (while training). What needs `tuned` is left out before it.
         """
 
     def examples(self, split: Split, predictions: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """A few records for the report: `signal_mv` `[example, time, lead]`, `fs_hz`, `record_ids`, `truth`,
         `prediction` and `probability`; empty where there is nothing to draw."""
 
-    def baselines(self, train: Split, test: Split, num_bootstrap: int) -> dict[str, dict[str, Metric]]:
-        """Name -> figures of the methods the network has to beat, on the same records."""
+    def baselines(
+        self, train: Split, test: Split, predictions: dict[str, np.ndarray], num_bootstrap: int
+    ) -> dict[str, dict[str, Metric]]:
+        """Name -> figures of the methods the network has to beat, on the same records.
+
+        With the network's own `predictions` for `test`, `gain/FIGURE` is its figure minus theirs, paired.
+        """
