@@ -7,6 +7,7 @@ no example of a replicate has) is NaN there, and intervals leave such replicates
 
 import dataclasses
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import scipy.sparse
@@ -35,15 +36,16 @@ class Metric:
         return {"value": value if np.isfinite(value) else None, "ci95": self.ci95 and list(self.ci95), "n": self.n}
 
 
-def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """The quotient, NaN where the denominator is not above 0."""
     numerator, denominator = np.broadcast_arrays(np.asarray(numerator, float), np.asarray(denominator, float))
     return np.divide(numerator, denominator, out=np.full(numerator.shape, np.nan), where=denominator > 0)
 
 
-def _mean_defined(values: np.ndarray) -> np.ndarray:
+def mean_defined(values: np.ndarray) -> np.ndarray:
     """Mean over the last axis of what is not NaN."""
     defined = ~np.isnan(values)
-    return _ratio(np.where(defined, values, 0.0).sum(-1), defined.sum(-1))
+    return ratio(np.where(defined, values, 0.0).sum(-1), defined.sum(-1))
 
 
 def _sum_by_group(weights: np.ndarray, group: np.ndarray, num_groups: int) -> np.ndarray:
@@ -68,12 +70,12 @@ def weights_at_prevalence(is_positive: np.ndarray, prevalence: float) -> np.ndar
 
 def accuracy(targets: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Share of the weight that is predicted rightly; `targets` and `predicted` `[n]`."""
-    return _ratio(weights @ (targets == predicted).astype(float), weights.sum(-1))
+    return ratio(weights @ (targets == predicted).astype(float), weights.sum(-1))
 
 
 def recall(is_positive: np.ndarray, is_flagged: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Sensitivity: share of the positives that are flagged; bool `[n]` each."""
-    return _ratio(weights @ (is_positive & is_flagged).astype(float), weights @ is_positive.astype(float))
+    return ratio(weights @ (is_positive & is_flagged).astype(float), weights @ is_positive.astype(float))
 
 
 def specificity(is_positive: np.ndarray, is_flagged: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -89,13 +91,13 @@ def precision(is_positive: np.ndarray, is_flagged: np.ndarray, weights: np.ndarr
 def f1(is_positive: np.ndarray, is_flagged: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Harmonic mean of precision and recall; NaN where nothing is positive and nothing flagged."""
     hits = 2 * (weights @ (is_positive & is_flagged).astype(float))
-    return _ratio(hits, weights @ (is_positive.astype(float) + is_flagged))
+    return ratio(hits, weights @ (is_positive.astype(float) + is_flagged))
 
 
 def ppv_at(prevalence: float, sensitivity: np.ndarray, specificity: np.ndarray) -> np.ndarray:
     """Positive predictive value where a share `prevalence` is positive (Bayes' rule)."""
     hits = np.asarray(sensitivity) * prevalence
-    return _ratio(hits, hits + (1 - np.asarray(specificity)) * (1 - prevalence))
+    return ratio(hits, hits + (1 - np.asarray(specificity)) * (1 - prevalence))
 
 
 def confusion_matrix(targets: np.ndarray, predicted: np.ndarray, weights: np.ndarray, num_classes: int) -> np.ndarray:
@@ -106,45 +108,73 @@ def confusion_matrix(targets: np.ndarray, predicted: np.ndarray, weights: np.nda
 
 def recall_by_class(confusion: np.ndarray) -> np.ndarray:
     """`[..., class]` from a confusion matrix; NaN for a class that does not occur."""
-    return _ratio(np.diagonal(confusion, axis1=-2, axis2=-1), confusion.sum(-1))
+    return ratio(np.diagonal(confusion, axis1=-2, axis2=-1), confusion.sum(-1))
 
 
 def f1_by_class(confusion: np.ndarray) -> np.ndarray:
     """`[..., class]` from a confusion matrix; NaN for a class that neither occurs nor is predicted."""
-    return _ratio(2 * np.diagonal(confusion, axis1=-2, axis2=-1), confusion.sum(-1) + confusion.sum(-2))
+    return ratio(2 * np.diagonal(confusion, axis1=-2, axis2=-1), confusion.sum(-1) + confusion.sum(-2))
 
 
 def balanced_accuracy(confusion: np.ndarray) -> np.ndarray:
     """Mean recall over the classes that occur."""
-    return _mean_defined(recall_by_class(confusion))
+    return mean_defined(recall_by_class(confusion))
 
 
 def macro_f1(confusion: np.ndarray) -> np.ndarray:
     """Mean F1 over the classes that occur or are predicted."""
-    return _mean_defined(f1_by_class(confusion))
+    return mean_defined(f1_by_class(confusion))
 
 
-def _sums_by_score(is_positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weight of positives and of negatives at each distinct score, ascending: `[..., score]` each."""
-    values, rank = np.unique(scores, return_inverse=True)
-    # One pass: positives go to the even groups, negatives to the odd ones.
-    sums = _sum_by_group(weights, 2 * rank + ~np.asarray(is_positive, bool), 2 * len(values))
-    return sums[..., ::2], sums[..., 1::2]
+def _areas(is_positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`auroc` and `auprc`; sums above and below are needed at the scores of positives alone, of which there are few."""
+    is_positive, weights = np.asarray(is_positive, bool), np.asarray(weights, float)
+    order = np.argsort(scores, kind="stable")
+    rows = np.flatnonzero(is_positive[order])
+    positive_scores = scores[order[rows]]
+    # Examples along the first axis: replicates of one example lie together, and sums run along whole rows.
+    columns = weights.reshape(-1, weights.shape[-1]).T
+    positives = columns[order[rows]]
+    all_below, positives_below = _sums_below(columns[order]), _sums_below(positives)
+
+    def weight_below(side: Literal["left", "right"]) -> tuple[np.ndarray, np.ndarray]:
+        """Of all examples and of the positives, below each positive or not above it."""
+        return (
+            all_below[np.searchsorted(scores[order], positive_scores, side)],
+            positives_below[np.searchsorted(positive_scores, positive_scores, side)],
+        )
+
+    (below, own_below), (up_to, own_up_to) = weight_below("left"), weight_below("right")
+    total, total_positive = all_below[-1], positives_below[-1]
+    negatives_below = below - own_below + 0.5 * ((up_to - below) - (own_up_to - own_below))
+    precision_above = ratio(total_positive - own_below, total - below)
+    shape = weights.shape[:-1]
+    return (
+        ratio((positives * negatives_below).sum(0), total_positive * (total - total_positive)).reshape(shape),
+        ratio((positives * np.nan_to_num(precision_above)).sum(0), total_positive).reshape(shape),
+    )
+
+
+def _sums_below(values: np.ndarray) -> np.ndarray:
+    """`[n + 1, ...]`: sums over the first axis of what comes before each row, and of all."""
+    return np.concatenate([np.zeros((1, *values.shape[1:])), np.cumsum(values, axis=0)])
 
 
 def auroc(is_positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Probability that a positive scores above a negative, ties counting half; `is_positive` and `scores` `[n]`."""
-    positives, negatives = _sums_by_score(is_positive, scores, weights)
-    below = np.cumsum(negatives, axis=-1) - negatives / 2
-    return _ratio((positives * below).sum(-1), positives.sum(-1) * negatives.sum(-1))
+    return _areas(is_positive, scores, weights)[0]
 
 
 def auprc(is_positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Average precision: precision at each distinct score, averaged over the positives there."""
-    positives, negatives = (sums[..., ::-1] for sums in _sums_by_score(is_positive, scores, weights))
-    hits = np.cumsum(positives, axis=-1)
-    precision_above = _ratio(hits, hits + np.cumsum(negatives, axis=-1))
-    return _ratio((np.nan_to_num(precision_above) * positives).sum(-1), hits[..., -1])
+    return _areas(is_positive, scores, weights)[1]
+
+
+def areas_by_class(is_class: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`auroc_by_class` and `auprc_by_class`, in the time of one of them."""
+    both = [_areas(is_class[:, c], scores[:, c], weights) for c in range(scores.shape[1])]
+    aurocs, auprcs = zip(*both, strict=True)
+    return np.stack(aurocs, axis=-1), np.stack(auprcs, axis=-1)
 
 
 def auroc_by_class(is_class: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -159,12 +189,12 @@ def auprc_by_class(is_class: np.ndarray, scores: np.ndarray, weights: np.ndarray
 
 def macro_auroc(is_class: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Mean of `auroc_by_class` over the classes that occur."""
-    return _mean_defined(auroc_by_class(is_class, scores, weights))
+    return mean_defined(auroc_by_class(is_class, scores, weights))
 
 
 def macro_auprc(is_class: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Mean of `auprc_by_class` over the classes that occur."""
-    return _mean_defined(auprc_by_class(is_class, scores, weights))
+    return mean_defined(auprc_by_class(is_class, scores, weights))
 
 
 def calibration_bins(is_true: np.ndarray, probability: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -173,7 +203,7 @@ def calibration_bins(is_true: np.ndarray, probability: np.ndarray, weights: np.n
     weight, expected, came_true = (
         _sum_by_group(weights * factor, bins, NUM_CALIBRATION_BINS) for factor in (1.0, probability, is_true)
     )
-    return np.stack([weight, _ratio(expected, weight), _ratio(came_true, weight)], axis=-1)
+    return np.stack([weight, ratio(expected, weight), ratio(came_true, weight)], axis=-1)
 
 
 def ece(is_true: np.ndarray, probability: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -183,12 +213,12 @@ def ece(is_true: np.ndarray, probability: np.ndarray, weights: np.ndarray) -> np
     """
     bins = calibration_bins(is_true, probability, weights)
     gaps = np.nan_to_num(np.abs(bins[..., 1] - bins[..., 2]))
-    return _ratio((bins[..., 0] * gaps).sum(-1), bins[..., 0].sum(-1))
+    return ratio((bins[..., 0] * gaps).sum(-1), bins[..., 0].sum(-1))
 
 
 def brier(is_true: np.ndarray, probability: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Mean squared distance of `probability` from what came true; `[n]` each."""
-    return _ratio(weights @ (np.asarray(probability, float) - is_true) ** 2, weights.sum(-1))
+    return ratio(weights @ (np.asarray(probability, float) - is_true) ** 2, weights.sum(-1))
 
 
 def _patient_counts(num_patients: int, num_bootstrap: int, seed: int) -> np.ndarray:

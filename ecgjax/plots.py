@@ -210,8 +210,8 @@ def ppv_against_prevalence(
 
 
 @styled
-def predicted_against_true(targets: np.ndarray, predicted: np.ndarray, label: str) -> Figure:
-    """Scatter of a regression with the identity and the least-squares line; `[n]` each."""
+def predicted_against_true(targets: np.ndarray, predicted: np.ndarray, label: str, note: str) -> Figure:
+    """Scatter of a regression with the identity and the least-squares line, `[n]` each; `note` stands in a corner."""
     figure = new_figure(4.6, 4.4)
     axes: Axes = figure.subplots()
     opacity = float(np.clip(150 / len(targets), 0.06, 0.7))
@@ -221,4 +221,5 @@ def predicted_against_true(targets: np.ndarray, predicted: np.ndarray, label: st
     if len(targets) > 1 and np.ptp(targets) > 0:
         axes.plot(ends, np.polyval(np.polyfit(targets, predicted, 1), ends), color=SECOND, linewidth=1.4)
     axes.set(xlabel=f"true {label}".strip(), ylabel=f"predicted {label}".strip(), aspect="equal")
+    axes.text(0.03, 0.97, note, transform=axes.transAxes, va="top", fontsize=8.5)
     return figure

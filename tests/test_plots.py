@@ -100,5 +100,5 @@ def test_calibration_and_scatter_render():
     bins = np.array([[2.0, 0.1, 0.2], [0.0, np.nan, np.nan], [1.0, 0.9, 1.0]])
     assert_rendered(plots.calibration({"any": bins, "class": bins}))
     age_years = np.array([20.0, 50.0, 80.0])
-    assert_rendered(plots.predicted_against_true(age_years, age_years + 3, "age (years)"))
-    assert_rendered(plots.predicted_against_true(age_years[:1], age_years[:1], ""))
+    assert_rendered(plots.predicted_against_true(age_years, age_years + 3, "age (years)", "MAE 3.0"))
+    assert_rendered(plots.predicted_against_true(age_years[:1], age_years[:1], "", ""))
