@@ -1,17 +1,29 @@
 """Networks by name."""
 
+import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from ecgjax import leads
+from ecgjax.beats import BeatWindow
 from ecgjax.errors import InputError
 from ecgjax.models.arrangement_net import ArrangementNet
+from ecgjax.models.beat_encoder import BeatEncoder
+from ecgjax.models.beat_net import BeatNet
+from ecgjax.models.inception_time import InceptionTime
+from ecgjax.models.lead_filler import LeadFiller
 from ecgjax.models.lead_set_net import LeadSetNet
+from ecgjax.models.ml_resnet import MLResNet
 from ecgjax.models.placement_net import PlacementNet
+from ecgjax.models.ribeiro_net import RibeiroFullRateNet, RibeiroNet
 from ecgjax.models.shallow_cnn import ShallowCNN
+from ecgjax.models.state_space import StateSpaceNet
+from ecgjax.models.uresnet import UResNet
+from ecgjax.models.xresnet1d import XResNet1D
 
 
 def _placement_net(options: ConfigDict, num_outputs: int, dtype: jnp.dtype, axis_name: str | None) -> nn.Module:
@@ -37,11 +49,67 @@ def _lead_set_net(options: ConfigDict, num_outputs: int, dtype: jnp.dtype, axis_
     return LeadSetNet(num_outputs=num_outputs, dtype=dtype, axis_name=axis_name, **options.to_dict())
 
 
+def _beat_encoder(given: dict[str, Any], dtype: jnp.dtype) -> BeatEncoder:
+    """Takes its options out of those of the network that it serves."""
+    window = BeatWindow(**{field.name: given.pop(field.name) for field in dataclasses.fields(BeatWindow)})
+    names = ("patch", "features", "hidden", "num_blocks", "fine_gain", "dropout_rate")
+    return BeatEncoder(window=window, dtype=dtype, **{name: given.pop(name) for name in names})
+
+
+def _beat_net(options: ConfigDict, num_outputs: int, dtype: jnp.dtype, axis_name: str | None) -> nn.Module:
+    given = options.to_dict()
+    return BeatNet(num_outputs=num_outputs, encoder=_beat_encoder(given, dtype), **given)
+
+
+def _lead_filler(options: ConfigDict, num_outputs: int, dtype: jnp.dtype, axis_name: str | None) -> nn.Module:
+    given = options.to_dict()
+    return LeadFiller(num_outputs=num_outputs, encoder=_beat_encoder(given, dtype), dtype=dtype, **given)
+
+
+def _xresnet1d(options: ConfigDict, num_outputs: int, dtype: jnp.dtype, axis_name: str | None) -> nn.Module:
+    return XResNet1D(num_outputs=num_outputs, dtype=dtype, axis_name=axis_name, **options.to_dict())
+
+
+def _inception_time(options: ConfigDict, num_outputs: int, dtype: jnp.dtype, axis_name: str | None) -> nn.Module:
+    return InceptionTime(num_outputs=num_outputs, dtype=dtype, axis_name=axis_name, **options.to_dict())
+
+
+def _state_space(options: ConfigDict, num_outputs: int, dtype: jnp.dtype, axis_name: str | None) -> nn.Module:
+    return StateSpaceNet(num_outputs=num_outputs, dtype=dtype, **options.to_dict())
+
+
+def _ribeiro_net(options: ConfigDict, num_outputs: int, dtype: jnp.dtype, axis_name: str | None) -> nn.Module:
+    return RibeiroNet(num_outputs=num_outputs, dtype=dtype, axis_name=axis_name, **options.to_dict())
+
+
+def _ribeiro_full_rate_net(options: ConfigDict, num_outputs: int, dtype: jnp.dtype, axis_name: str | None) -> nn.Module:
+    return RibeiroFullRateNet(num_outputs=num_outputs, dtype=dtype, axis_name=axis_name, **options.to_dict())
+
+
+def _ml_resnet(options: ConfigDict, num_outputs: int, dtype: jnp.dtype, axis_name: str | None) -> nn.Module:
+    return MLResNet(num_outputs=num_outputs, dtype=dtype, axis_name=axis_name, **options.to_dict())
+
+
+def _uresnet(options: ConfigDict, num_outputs: int, dtype: jnp.dtype, axis_name: str | None) -> nn.Module:
+    given = options.to_dict()
+    indices = tuple(map(leads.LEADS.index, leads.lead_subset(given.pop("leads"))))
+    return UResNet(num_outputs=num_outputs, lead_indices=indices, dtype=dtype, axis_name=axis_name, **given)
+
+
 _BUILDERS: dict[str, Callable[..., nn.Module]] = {
     "placement_net": _placement_net,
     "shallow_cnn": _shallow_cnn,
     "arrangement_net": _arrangement_net,
     "lead_set_net": _lead_set_net,
+    "beat_net": _beat_net,
+    "lead_filler": _lead_filler,
+    "xresnet1d": _xresnet1d,
+    "inception_time": _inception_time,
+    "state_space": _state_space,
+    "ribeiro_net": _ribeiro_net,
+    "ribeiro_full_rate_net": _ribeiro_full_rate_net,
+    "ml_resnet": _ml_resnet,
+    "uresnet": _uresnet,
 }
 
 

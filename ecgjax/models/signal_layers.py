@@ -1,0 +1,110 @@
+"""Layers over `[batch, time, channel]` that stay fast on CPU in every shape, and a head that reads every sample."""
+
+import functools
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from ecgjax.errors import InputError
+from ecgjax.models.layers import Dense, add_bias
+
+
+def _padding(num_samples: int, size: int, stride: int) -> tuple[int, int, int]:
+    """How many windows start `stride` apart, one for every `stride` begun, and the padding of both ends they need."""
+    num_windows = -(-num_samples // stride)
+    total = max((num_windows - 1) * stride + size - num_samples, 0)
+    return num_windows, total // 2, total - total // 2
+
+
+def _windows(x: jax.Array, size: int, stride: int, beyond: float) -> list[jax.Array]:
+    """For each sample of a window, what it is in all windows: `size` times `[batch, window, channel]`."""
+    num_windows, before, after = _padding(x.shape[1], size, stride)
+    padded = jnp.pad(x, ((0, 0), (before, after), (0, 0)), constant_values=beyond)
+    reach = (num_windows - 1) * stride + 1
+    return [padded[:, i : i + reach : stride] for i in range(size)]
+
+
+def convolve(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
+    """`[batch, time, channel]` with `[tap, channel, features]` -> `[batch, ceil(time / stride), features]`.
+
+    Zeros lie beyond both ends; where their number is odd, the end has one more.
+    """
+    num_outputs, before, after = _padding(x.shape[1], len(kernel), stride)
+    if num_outputs < len(kernel):
+        # Here XLA's convolution on CPU takes ten times as long as one product with all taps side by side.
+        rows = jnp.concatenate(_windows(x, len(kernel), stride, 0.0), axis=-1)
+        product = rows.reshape(-1, rows.shape[-1]) @ kernel.reshape(-1, kernel.shape[-1])
+        return product.reshape(*rows.shape[:2], -1)
+    return jax.lax.conv_general_dilated(
+        x, kernel, (stride,), [(before, after)], dimension_numbers=("NWC", "WIO", "NWC")
+    )
+
+
+def max_pool(x: jax.Array, size: int, stride: int) -> jax.Array:
+    """`[batch, time, channel]` -> `[batch, ceil(time / stride), channel]`: the largest of `size` samples each.
+
+    As comparisons of whole blocks; the gradient of XLA's own pooling is slow on CPU.
+    """
+    return functools.reduce(jnp.maximum, _windows(x, size, stride, -jnp.inf))
+
+
+class Conv(nn.Module):
+    """A convolution over time that gives one sample for every `stride` begun.
+
+    Attributes:
+      features: channels of the output.
+      kernel_size: samples that it spans.
+      stride: samples between outputs.
+      use_bias: whether it adds a learnt constant.
+      dtype: of the computation; parameters are float32.
+    """
+
+    features: int
+    kernel_size: int
+    stride: int
+    use_bias: bool
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        kernel = self.param("kernel", nn.initializers.he_normal(), (self.kernel_size, x.shape[-1], self.features))
+        y = convolve(x.astype(self.dtype), kernel.astype(self.dtype), self.stride)
+        if not self.use_bias:
+            return y
+        return add_bias(y, self.param("bias", nn.initializers.zeros, (self.features,)).astype(self.dtype))
+
+
+class FlatHead(nn.Module):
+    """Every sample of every channel into dense layers: a rectified one where `hidden` is not 0, then the output.
+
+    Such a head fits signals of one length alone.
+
+    Attributes:
+      num_outputs: width of the output.
+      hidden: width of the layer before it; 0 leaves that out.
+      dtype: of the hidden layer; parameters and output are float32.
+    """
+
+    num_outputs: int
+    hidden: int
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """`[batch, time, channel]` -> `[batch, num_outputs]`.
+
+        Raises:
+          InputError: the signal is not as long as those that the parameters are for.
+        """
+        rows, first = x.reshape(len(x), -1), "hidden" if self.hidden else "out"
+        trained = self.variables.get("params", {}).get(first)
+        if trained is not None and len(trained["kernel"]) != rows.shape[-1]:
+            raise InputError(
+                f"the signal ends in {rows.shape[-1]} values where the network's first dense layer reads "
+                f"{len(trained['kernel'])}, since its length is not that of training",
+                "show it windows of data.crop_s: set evaluation.window_stride_s",
+            )
+        if self.hidden:
+            rows = nn.relu(Dense(self.hidden, self.dtype, name="hidden")(rows))
+        return nn.Dense(self.num_outputs, name="out")(rows.astype(jnp.float32))

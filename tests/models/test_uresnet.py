@@ -1,0 +1,39 @@
+"""UResNet: its size as counted, the leads it reads, and every length."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from configs.reconstruction import get_config
+from ecgjax import models
+
+
+def build(num_outputs, **options):
+    model = get_config("model=uresnet").model
+    model.uresnet.update(options)
+    return models.build(model, num_outputs, jnp.dtype("float32"), None)
+
+
+@pytest.mark.parametrize(
+    ("leads", "num_outputs", "total"), [("I,II,aVR", 12, 843_148), ("all", 8, 843_148 + 16 * 9 * 64 - 4 * 65)]
+)
+def test_parameters_as_counted(leads, num_outputs, total):
+    module = build(num_outputs, leads=leads)
+    shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), jnp.zeros((1, 100, 12)), is_training=False))
+    assert sum(x.size for x in jax.tree.leaves(shapes["params"])) == total
+
+
+def test_reads_its_leads_alone_at_every_length():
+    module = build(8, channels=(4, 5, 6, 7), leads="I,V2")
+
+    def largest_slopes(time):
+        """Of all outputs on each lead."""
+        signal = jax.random.normal(jax.random.key(1), (1, time, 12))
+        variables = module.init(jax.random.key(0), signal, is_training=False)
+        slopes = jax.grad(lambda x: jnp.sum(module.apply(variables, x, is_training=False) ** 2))(signal)
+        return jnp.max(jnp.abs(slopes), axis=(0, 1))
+
+    for time in (33, 50):
+        slopes = jax.jit(largest_slopes, static_argnums=0)(time)
+        np.testing.assert_array_equal(slopes > 0, np.isin(np.arange(12), (0, 7)))
