@@ -7,7 +7,9 @@ the beats follow each other, comes in as a handful of figures. Both are cheap, s
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from ecgjax import leads
 from ecgjax.beats import BeatWindow, average_beat, find_beats
 from ecgjax.errors import InputError
 from ecgjax.models.layers import Dense, LayerNorm
@@ -15,10 +17,13 @@ from ecgjax.models.layers import Dense, LayerNorm
 SHORT_RR_S = 0.6  # 100 beats a minute
 LONG_RR_S = 1.0  # 60 beats a minute
 
+_POWER_METRIC = np.eye(len(leads.LEADS), dtype=np.float32)
+"""Beats are found in the sum of all leads' powers, so that any one of them suffices."""
+
 
 def rhythm_figures(signal_mv: jax.Array, window: BeatWindow) -> jax.Array:
     """`[time, lead]` -> `[8]`: mean interval between beats, its logarithm, how it varies, and which side of normal."""
-    peaks, is_beat = find_beats(signal_mv, window)
+    peaks, is_beat = find_beats(signal_mv, window, _POWER_METRIC)
     rr_s = jnp.diff(peaks) / window.fs_hz
     is_interval = is_beat[1:] & is_beat[:-1]
     mean_s = _mean(rr_s, is_interval)
@@ -83,7 +88,7 @@ class BeatEncoder(nn.Module):
             raise InputError(
                 f"{signal_mv.shape[1]} samples do not hold a beat of {window.num_samples}", "give longer data.crop_s"
             )
-        beat = jax.vmap(lambda one: average_beat(one, window)[0])(signal_mv)
+        beat = jax.vmap(lambda one: average_beat(one, window, _POWER_METRIC)[0])(signal_mv)
         rhythm = jax.vmap(lambda one: rhythm_figures(one, window))(signal_mv)
         batch, time, num_leads = beat.shape
 

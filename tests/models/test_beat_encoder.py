@@ -49,6 +49,13 @@ def test_irregular_intervals_have_their_deviation():
     assert figures[3] == pytest.approx(0.4 / 0.9, abs=0.03)
 
 
+@pytest.mark.parametrize("lead", ["aVR", "V4"])
+def test_beats_are_found_in_any_lead_alone(lead):
+    alone = np.where(np.isin(leads.LEADS, (lead,)), pulses(np.arange(0.45, 10, 0.8)), 0.0)
+    figures = jax.jit(rhythm_figures, static_argnums=1)(alone.astype(np.float32), WINDOW)
+    assert figures[0] == pytest.approx(0.8, abs=1e-4)
+
+
 def test_a_record_without_beats_is_judged_all_the_same():
     outputs, _ = applied(BeatNet(num_outputs=3, encoder=encoder()), np.zeros((2, 500, 12), np.float32))
     assert outputs.shape == (2, 3)

@@ -1,0 +1,1 @@
+"""Which leads a network can do without."""
