@@ -23,7 +23,7 @@ def get_config(args: str = "") -> ConfigDict:
     config = common.base()
     config.task = "diagnosis"
     config.batch_size = 128
-    config.num_steps = 400
+    config.num_steps = 500
     config.data.crop_s = 5.0
     config.preprocess.filter = "bandpass"
     config.optimizer.weight_decay = 0.05
@@ -31,7 +31,7 @@ def get_config(args: str = "") -> ConfigDict:
     config.ema_decay = 0.998
     config.log_every = 50
     config.eval_every = 50
-    config.checkpoint_every = 200
+    config.checkpoint_every = 250
     config.select.metric = "macro_auroc"
     config.select.mode = "max"
 

@@ -10,7 +10,7 @@ import dataclasses
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -55,9 +55,7 @@ class StoredRecord:
     @property
     def companions(self) -> list[Path]:
         """Other files of the record, such as annotations."""
-        own = {f"{self.path.name}.hea", *self.record.file_name}
-        beside = sorted(self.path.parent.glob(f"{self.path.name}.*"))
-        return [file for file in beside if file.stem == self.path.name and file.name not in own and file.is_file()]
+        return companions(self.path, self.record)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +67,13 @@ class NewLead:
     computed_mv: np.ndarray | None = None
 
 
+def companions(path: Path, record: wfdb.Record) -> list[Path]:
+    """The files beside the header of the record at `path` that belong to it and hold no signals."""
+    own = {f"{path.name}.hea", *record.file_name}
+    beside = sorted(path.parent.glob(f"{path.name}.*"))
+    return [file for file in beside if file.stem == path.name and file.name not in own and file.is_file()]
+
+
 def read_stored(path: Path) -> StoredRecord:
     """Reads the record at `path` (no extension).
 
@@ -76,21 +81,12 @@ def read_stored(path: Path) -> StoredRecord:
       BadRecordError: a file is missing, damaged or disagrees with its header; a lead is missing or there twice; leads
         differ in rate or format; the format cannot be written.
     """
-    header_file = path.with_name(f"{path.name}.hea")
-    if not header_file.is_file():
-        raise BadRecordError(f"no file {header_file}")
-    header = header_file.read_bytes().decode("latin-1")
-    if "/" in _filled_lines(header)[0][1].split()[0]:
-        raise BadRecordError("the record has several segments; merge them into one")
-    try:
-        record = wfdb.rdrecord(str(path), physical=False, smooth_frames=False)
-    except FileNotFoundError as error:
-        raise BadRecordError(f"no file {error.filename}") from None
-    except Exception as error:  # wfdb reports damage through whatever its parsing and reshaping happen to raise
-        raise BadRecordError(f"the signal file does not fit its header ({' '.join(str(error).split())})") from None
-    if not isinstance(record, wfdb.Record) or not record.sig_len:
-        raise BadRecordError("the record holds no samples")
-    channels = _lead_channels(record.sig_name or [])
+    header, record = read_files(path)
+    channel_of = lead_channels(record.sig_name or [])
+    missing = [lead for lead in LEADS if lead not in channel_of]
+    if missing:
+        raise BadRecordError(f"expected the twelve leads, missing {', '.join(missing)}")
+    channels = tuple(channel_of[lead] for lead in LEADS)
     kinds = {(record.fmt[c], record.samps_per_frame[c], record.skew[c] or 0) for c in channels}
     if len(kinds) > 1:
         raise BadRecordError(f"the leads differ in format, rate or skew: {sorted(kinds)}")
@@ -103,7 +99,31 @@ def read_stored(path: Path) -> StoredRecord:
     return StoredRecord(path, header, record, channels)
 
 
-def _lead_channels(names: list[str]) -> tuple[int, ...]:
+def read_files(path: Path) -> tuple[str, wfdb.Record]:
+    """The text of the header of the record at `path` (no extension), a character a byte, and what wfdb reads.
+
+    Raises:
+      BadRecordError: a file is missing or damaged, or the record has several segments.
+    """
+    header_file = path.with_name(f"{path.name}.hea")
+    if not header_file.is_file():
+        raise BadRecordError(f"no file {header_file}")
+    header = header_file.read_bytes().decode("latin-1")
+    if "/" in filled_lines(header)[0][1].split()[0]:
+        raise BadRecordError("the record has several segments; merge them into one")
+    try:
+        record = wfdb.rdrecord(str(path), physical=False, smooth_frames=False)
+    except FileNotFoundError as error:
+        raise BadRecordError(f"no file {error.filename}") from None
+    except Exception as error:  # wfdb reports damage through whatever its parsing and reshaping happen to raise
+        raise BadRecordError(f"the signal file does not fit its header ({' '.join(str(error).split())})") from None
+    if not isinstance(record, wfdb.Record) or not record.sig_len:
+        raise BadRecordError("the record holds no samples")
+    return header, record
+
+
+def lead_channels(names: Sequence[str]) -> dict[str, int]:
+    """Lead -> the channel that holds it; raises BadRecordError where one is there twice."""
     channel_of: dict[str, int] = {}
     for channel, name in enumerate(names):
         try:
@@ -113,10 +133,7 @@ def _lead_channels(names: list[str]) -> tuple[int, ...]:
         if lead in channel_of:
             raise BadRecordError(f"lead {lead} is there twice")
         channel_of[lead] = channel
-    missing = [lead for lead in LEADS if lead not in channel_of]
-    if missing:
-        raise BadRecordError(f"expected the twelve leads, missing {', '.join(missing)}")
-    return tuple(channel_of[lead] for lead in LEADS)
+    return channel_of
 
 
 def write_rewritten(stored: StoredRecord, new_leads: Mapping[str, NewLead], comment: str, folder: Path) -> list[Path]:
@@ -170,7 +187,7 @@ def _output_names(stored: StoredRecord) -> list[str]:
     return [*names, f"{stored.path.name}.hea"]
 
 
-def _filled_lines(header: str) -> list[tuple[int, str]]:
+def filled_lines(header: str) -> list[tuple[int, str]]:
     """Number and text of the lines that are no comments: that of the record, then those of the channels."""
     lines = [(number, line.strip()) for number, line in enumerate(header.split("\n"))]
     filled = [(number, line) for number, line in lines if line and not line.startswith("#")]
@@ -181,7 +198,7 @@ def _filled_lines(header: str) -> list[tuple[int, str]]:
 
 def _new_header(stored: StoredRecord, new_leads: Mapping[str, NewLead], samples: list[np.ndarray], comment: str) -> str:
     """The header with the lines of `new_leads` rewritten and a comment at its end."""
-    _, *channel_lines = _filled_lines(stored.header)
+    _, *channel_lines = filled_lines(stored.header)
     text = stored.header.split("\n")
     states_checksums = any(stored.record.checksum)
     for lead, new in new_leads.items():

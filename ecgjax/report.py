@@ -1,10 +1,7 @@
 """`report.html`: what a run reached, from the files of its workdir alone."""
 
-import dataclasses
-import json
 import os
 import re
-import zipfile
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,17 +11,26 @@ import numpy as np
 
 from ecgjax import metrics, plots
 from ecgjax.clinical_plot import clinical_figure
-from ecgjax.errors import InputError
+from ecgjax.report_age import age_section
+from ecgjax.report_diagnosis import precision_recall_section
+from ecgjax.report_files import RunFiles, read_run
 from ecgjax.report_page import Section, definitions, folded, image, page, paragraph, side_by_side, table, tiles
-from ecgjax.runlog import read_metrics
+from ecgjax.report_reconstruction import reconstruction_section
 
-_RESULT_KEYS = ("task", "dataset", "split", "n_records", "n_patients", "seed", "git", "hardware", "wall_s", "metrics")
 _LABELS = {
     "auroc": "AUROC",
     "auprc": "AUPRC",
     "macro_f1": "macro F1",
     "macro_auroc": "macro AUROC",
     "macro_auprc": "macro AUPRC",
+    "challenge_f2": "challenge F2",
+    "challenge_g2": "challenge G2",
+    "bias_years": "mean error (years)",
+    "error_sd_years": "error's deviation (years)",
+    "coverage_68pct": "inside the 68 % interval",
+    "coverage_95pct": "inside the 95 % interval",
+    "coverage_error": "interval calibration error",
+    "negative_log_likelihood": "negative log likelihood",
     "ece": "calibration error",
     "brier": "Brier score",
     "r2": "R²",
@@ -35,6 +41,7 @@ _LABELS = {
 _UNITS = {"years": "years", "ms": "ms", "mv": "mV", "db": "dB"}
 _SHARES = (
     "accuracy",
+    "coverage",
     "detected",
     "not_injective",
     "precision",
@@ -55,18 +62,12 @@ _NUM_BOOTSTRAP = 500
 _MARKED_PREVALENCE = (0.02, 0.05)
 _PREVALENCE = np.union1d(np.geomspace(0.001, 0.5, 61), _MARKED_PREVALENCE)
 _NONE = "none"
-
-
-@dataclasses.dataclass(frozen=True)
-class _Run:
-    """The files of a workdir; what is not there is empty."""
-
-    results: dict[str, Any]
-    config: str
-    log: list[dict[str, Any]]
-    predictions: dict[str, np.ndarray]
-    examples: dict[str, np.ndarray]
-    figures_dir: Path
+_SECOND_DOTS = {
+    "recall": ("detected", "named rightly (95 % interval)", "flagged at all"),
+    "auprc": ("auprc_no_skill", "AUPRC (95 % interval)", "no skill"),
+}
+"""Figure by class -> the figure that is drawn beside it, and what both are called."""
+_DRAWN_ELSEWHERE = ("threshold", "mae_years", "bias_years")
 
 
 def write_report(workdir: str | Path) -> Path:
@@ -80,9 +81,12 @@ def write_report(workdir: str | Path) -> Path:
       InputError: no results in `workdir`, or a file that cannot be read.
     """
     workdir = Path(workdir)
-    run = _read(workdir)
+    run = read_run(workdir)
     run.figures_dir.mkdir(exist_ok=True)
-    makers = (_headline, _curves, _confusion, _classes, _ppv, _calibration, _regression, _examples, _provenance)
+    makers = (
+        *(_headline, _curves, _confusion, _precision_recall, _classes, _ppv, _calibration, _regression, _age),
+        *(_rebuilt, _examples, _provenance),
+    )
     sections = [section for maker in makers if (section := maker(run)) is not None]
     results = run.results
     patients = f" of {results['n_patients']:,} patients" if results["n_patients"] else ""
@@ -93,46 +97,6 @@ def write_report(workdir: str | Path) -> Path:
     unfinished.write_text(page(_words(results["task"]), lead, sections), encoding="utf-8")
     os.replace(unfinished, path)
     return path
-
-
-def _read(workdir: Path) -> _Run:
-    path = workdir / "results.json"
-    if not path.exists():
-        raise InputError(f"expected a results.json in {workdir}, found none", "evaluate the run first")
-    try:
-        results = json.loads(path.read_text())
-    except ValueError as error:
-        raise InputError(f"{path} is not JSON: {error}", "evaluate the run again") from error
-    missing = [key for key in _RESULT_KEYS if key not in results]
-    if missing:
-        raise InputError(f"{path} lacks {', '.join(missing)}", "evaluate the run again")
-    config = workdir / "config.json"
-    split = results["split"]
-    return _Run(
-        results,
-        config.read_text() if config.exists() else "",
-        _read_log(workdir / "metrics.jsonl"),
-        _read_arrays(workdir / f"predictions_{split}.npz"),
-        _read_arrays(workdir / f"examples_{split}.npz"),
-        workdir / "figures",
-    )
-
-
-def _read_log(path: Path) -> list[dict[str, Any]]:
-    try:
-        return read_metrics(path)
-    except ValueError as error:
-        raise InputError(f"{path} is not JSON lines: {error}", "remove the broken line") from error
-
-
-def _read_arrays(path: Path) -> dict[str, np.ndarray]:
-    if not path.exists():
-        return {}
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} cannot be read: {error}", "evaluate the run again") from error
 
 
 def _words(name: str) -> str:
@@ -167,15 +131,19 @@ def _formatted(name: str, entry: Mapping | None) -> tuple[str, str]:
     return f"{scale * entry['value']:{digits}}{unit}", bounds
 
 
-def _headline(run: _Run) -> Section:
+def _headline(run: RunFiles) -> Section:
     found = run.results["metrics"]
     baselines = run.results.get("baselines", {})
-    names = [name for name in found if "/" not in name]
+    names = [name for name in found if not set("/@") & set(name)]
     shown = [name for name in _HEADLINES if name in names][:4] or names[:4]
     big = tiles([(_label(name), *_formatted(name, found[name])) for name in shown])
     order = shown + [name for name in names if name not in shown]
     methods = [found, *baselines.values()]
     rows = [(_label(name), [_formatted(name, figures.get(name)) for figures in methods]) for name in order]
+    gains = {name: None for figures in baselines.values() for name in figures if name.startswith("gain/")}
+    for name in gains:
+        cells = [_formatted(name, figures.get(name)) for figures in baselines.values()]
+        rows.append((f"{_label(name.removeprefix('gain/'))}, this network minus it", [("", ""), *cells]))
     text = (
         "Under each value its 95 % interval, by resampling patients. An interval of no width says that no example "
         "was missed, not that none ever will be."
@@ -183,7 +151,7 @@ def _headline(run: _Run) -> Section:
     return Section("", big + table(["", "this network", *map(_words, baselines)], rows) + paragraph(text))
 
 
-def _curves(run: _Run) -> Section | None:
+def _curves(run: RunFiles) -> Section | None:
     points: dict[str, dict[str, list]] = defaultdict(lambda: defaultdict(list))
     for entry in run.log:
         for name, value in entry.items():
@@ -202,7 +170,7 @@ def _curves(run: _Run) -> Section | None:
     return Section("Learning curves", image(figure, run.figures_dir / "learning_curves.png", "learning curves"))
 
 
-def _class_targets(run: _Run) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]] | None:
+def _class_targets(run: RunFiles) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]] | None:
     """Class indices `[n]`, scores `[n, class]` and names, of a task that chooses one of several classes.
 
     Where a record asks several such questions, the name of each of its leads, `n` counts them all.
@@ -216,7 +184,7 @@ def _class_targets(run: _Run) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]] 
     return (p["targets"].ravel(), scores, names) if is_index and scores.shape[1] == len(names) > 1 else None
 
 
-def _confusion(run: _Run) -> Section | None:
+def _confusion(run: RunFiles) -> Section | None:
     found = _class_targets(run)
     if found is None:
         return None
@@ -235,33 +203,39 @@ def _confusion(run: _Run) -> Section | None:
     return Section("What is taken for what", paragraph(text) + picture)
 
 
-def _classes(run: _Run) -> Section | None:
+def _classes(run: RunFiles) -> Section | None:
     families: dict[str, dict[str, Any]] = defaultdict(dict)
     for name, entry in run.results["metrics"].items():
         family, slash, member = name.partition("/")
-        if slash and entry["value"] is not None:
+        if slash and "@" not in family and family not in _DRAWN_ELSEWHERE and entry["value"] is not None:
             families[family][member] = entry
     families = {family: members for family, members in families.items() if len(members) > 1}
-    detected = families.pop("detected") if {"detected", "recall"} <= families.keys() else {}
+    seconds = {
+        family: families.pop(second)
+        for family, (second, _, _) in _SECOND_DOTS.items()
+        if {family, second} <= families.keys()
+    }
     pictures = []
     for family, members in families.items():
-        second = [detected[name]["value"] if name in detected else np.nan for name in members]
-        is_joint = family == "recall" and detected
+        beside = seconds.get(family, {})
+        _, label, second_label = _SECOND_DOTS[family] if beside else ("", _label(family), "")
         figure = plots.by_class(
             list(members),
             np.array([entry["value"] for entry in members.values()]),
             [entry["ci95"] for entry in members.values()],
-            label="named rightly (95 % interval)" if is_joint else _label(family),
+            label=label,
             is_share=_is_share(family),
-            second=np.array(second) if is_joint else None,
-            second_label="flagged at all",
+            second=np.array([beside[name]["value"] if name in beside else np.nan for name in members])
+            if beside
+            else None,
+            second_label=second_label,
         )
         alt = f"{_label(family)} by class"
         pictures.append(image(figure, run.figures_dir / f"{family}_by_class.png", alt))
     return Section("Class by class", side_by_side(pictures)) if pictures else None
 
 
-def _detection(run: _Run) -> tuple[np.ndarray, np.ndarray] | None:
+def _detection(run: RunFiles) -> tuple[np.ndarray, np.ndarray] | None:
     """Whether an example is anything but the first class, `none`, and the probability given to that; `[n]` each."""
     found = _class_targets(run)
     if found is None or found[2][0] != _NONE:
@@ -272,7 +246,7 @@ def _detection(run: _Run) -> tuple[np.ndarray, np.ndarray] | None:
     return targets > 0, 1 - scores[:, 0] if own is None else own
 
 
-def _ppv(run: _Run) -> Section | None:
+def _ppv(run: RunFiles) -> Section | None:
     found = _detection(run)
     if found is None:
         return None
@@ -303,7 +277,7 @@ def _ppv(run: _Run) -> Section | None:
     return Section("What a warning is worth", paragraph(text) + picture)
 
 
-def _calibration(run: _Run) -> Section | None:
+def _calibration(run: RunFiles) -> Section | None:
     found = _class_targets(run)
     if found is None or not np.allclose(found[1].sum(1), 1, atol=1e-3):
         return None
@@ -321,22 +295,37 @@ def _calibration(run: _Run) -> Section | None:
     return Section("Can its probabilities be believed?", picture)
 
 
-def _regression(run: _Run) -> Section | None:
+def _regression(run: RunFiles) -> Section | None:
     p = run.predictions
     if not p or not np.issubdtype(p["targets"].dtype, np.floating) or p["scores"].size != p["targets"].size:
         return None
     if p["targets"].ndim > 2 or (p["targets"].ndim == 2 and p["targets"].shape[1] > 1):
         return None
     label = str(p["class_names"].ravel()[0]) if "class_names" in p and p["class_names"].size else ""
-    figure = plots.predicted_against_true(p["targets"].ravel(), p["scores"].ravel(), label.replace("_", " "))
+    found = run.results["metrics"]
+    stated = [name for name in found if name == "r2" or (name.startswith("mae_") and "/" not in name)]
+    note = "\n".join(f"{_label(name)} {_formatted(name, found[name])[0]}" for name in stated)
+    figure = plots.predicted_against_true(p["targets"].ravel(), p["scores"].ravel(), label.replace("_", " "), note)
     picture = image(
         figure, run.figures_dir / "scatter.png", "prediction against truth", "Dashed: identity; orange: fit."
     )
     return Section("Prediction against truth", picture)
 
 
-def _examples(run: _Run) -> Section | None:
-    if not run.examples:
+def _precision_recall(run: RunFiles) -> Section | None:
+    return precision_recall_section(run.results, run.predictions, run.figures_dir)
+
+
+def _age(run: RunFiles) -> Section | None:
+    return age_section(run.results, run.predictions, run.figures_dir)
+
+
+def _rebuilt(run: RunFiles) -> Section | None:
+    return reconstruction_section(run.results, run.examples, run.figures_dir)
+
+
+def _examples(run: RunFiles) -> Section | None:
+    if "signal_mv" not in run.examples:
         return None
     e = run.examples
     pictures = []
@@ -355,14 +344,17 @@ def _examples(run: _Run) -> Section | None:
     return Section("Examples", paragraph(text) + "".join(pictures))
 
 
-def _class_name(run: _Run, value: np.generic) -> str:
+def _class_name(run: RunFiles, value: np.generic) -> str:
     found = _class_targets(run)
     return found[2][int(value)] if found is not None and np.issubdtype(value.dtype, np.integer) else str(value)
 
 
-def _provenance(run: _Run) -> Section:
+def _provenance(run: RunFiles) -> Section:
     results = run.results
     entries = [(_words(key), results[key]) for key in ("task", "dataset", "split", "seed", "git", "hardware")]
+    left_out = [f"{count:,} ({reason})" for reason, count in results.get("left_out", {}).items() if count]
+    if left_out:
+        entries.append(("Left out", ", ".join(left_out)))
     entries.append(("Wall time", f"{results['wall_s']:,.0f} s"))
     if results.get("records_per_s"):
         entries.append(("Throughput", f"{results['records_per_s']:,.0f} records/s"))

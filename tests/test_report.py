@@ -12,6 +12,7 @@ from ecgjax import metrics, report
 from ecgjax.errors import InputError
 from ecgjax.leads import PLACEMENTS
 from ecgjax.report import write_report
+from ecgjax.report_files import read_run
 
 NAMES = tuple(p.name for p in PLACEMENTS)
 NUM_RECORDS = 12
@@ -145,7 +146,7 @@ def test_a_head_for_any_reversal_is_what_warns(tmp_path):
     predictions = dict(np.load(tmp_path / "predictions_test.npz"))
     perfect = (predictions["targets"] > 0).astype(float)
     np.savez(tmp_path / "predictions_test.npz", any_reversal=perfect, **predictions)
-    figure = report._detection(report._read(tmp_path))
+    figure = report._detection(read_run(tmp_path))
     np.testing.assert_array_equal(figure[1], perfect)
 
 
@@ -163,7 +164,7 @@ def test_regression_gets_a_scatter(tmp_path):
     names = np.array(["age_years"])
     np.savez(tmp_path / "predictions_test.npz", targets=age_years, scores=age_years[:, None] + 2, class_names=names)
     page = write_report(tmp_path).read_text()
-    assert headings(page) == ["Prediction against truth", "How it was made"]
+    assert headings(page) == ["Prediction against truth", "Where it errs", "How it was made"]
     assert "7.00 – 9.00" in page
 
 

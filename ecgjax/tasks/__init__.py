@@ -7,9 +7,13 @@ from ml_collections import ConfigDict
 from ecgjax.beats import BeatWindow
 from ecgjax.errors import InputError
 from ecgjax.preprocess import Preprocess
+from ecgjax.tasks.age import Age
+from ecgjax.tasks.diagnosis import Diagnosis
 from ecgjax.tasks.lead_id import LeadId
+from ecgjax.tasks.reconstruction import Reconstruction
 from ecgjax.tasks.reversal import Reversal
 from ecgjax.tasks.task import Task
+from ecgjax.tasks.twelve_lead_view import TwelveLeadView
 
 
 def _reversal(config: ConfigDict) -> Task:
@@ -30,7 +34,43 @@ def _lead_id(config: ConfigDict) -> Task:
     )
 
 
-_BUILDERS: dict[str, Callable[[ConfigDict], Task]] = {"reversal": _reversal, "lead_id": _lead_id}
+def _reconstruction(config: ConfigDict) -> Task:
+    if config.evaluation.window_stride_s:
+        raise InputError(
+            "evaluation.window_stride_s is set, and rebuilt signals have no mean over windows", "set it to 0"
+        )
+    options = config.reconstruction.to_dict()
+    return Reconstruction(
+        loss_name=options.pop("loss"),
+        preprocess=Preprocess.from_config(config),
+        window=BeatWindow(fs_hz=config.preprocess.fs_hz, **config.beat.to_dict()),
+        **options,
+    )
+
+
+def _diagnosis(config: ConfigDict) -> Task:
+    options = config.diagnosis
+    shown = TwelveLeadView.from_options(config, options)
+    return Diagnosis(labels=options.labels, weighting=options.weighting, shown=shown, seed=config.seed)
+
+
+def _age(config: ConfigDict) -> Task:
+    options = config.age
+    return Age(
+        loss_name=options.loss,
+        centre_years=options.centre_years,
+        spread_years=options.spread_years,
+        shown=TwelveLeadView.from_options(config, options),
+    )
+
+
+_BUILDERS: dict[str, Callable[[ConfigDict], Task]] = {
+    "diagnosis": _diagnosis,
+    "age": _age,
+    "reversal": _reversal,
+    "lead_id": _lead_id,
+    "reconstruction": _reconstruction,
+}
 
 
 def build(config: ConfigDict) -> Task:

@@ -41,11 +41,7 @@ class TwelveLeadView:
             raise InputError(f"unknown view {self.view!r}", f"use one of {', '.join(VIEWS)}")
         if not 0 <= self.random_leads <= 1:
             raise InputError(f"random_leads is {self.random_leads}", "give a share between 0 and 1")
-        shows_some = self.shows_some  # unknown names are refused here
-        if self.random_leads and shows_some:
-            raise InputError(
-                f"random_leads is {self.random_leads} and leads is {self.leads!r}", "set random_leads=0 or leads=all"
-            )
+        leads.lead_subset(self.leads)  # refuses unknown names
 
     @classmethod
     def from_options(cls, config: ConfigDict, options: ConfigDict) -> "TwelveLeadView":
@@ -70,7 +66,7 @@ class TwelveLeadView:
         return leads.completion(self.given_leads) if self.shows_some else np.eye(len(leads.LEADS))
 
     def training_signal(self, key: jax.Array, signal_mv: jax.Array) -> jax.Array:
-        """`[time, 12]` in another body and with noise, of all leads, of `leads` or of a random subset."""
+        """`[time, 12]` in another body and with noise, of `leads` or a random subset of them."""
         body_key, noise_key, lead_key, stretch_key, share_key, subset_key = jax.random.split(key, 6)
         if self.stretch:
             signal_mv = augment.stretch_time(stretch_key, signal_mv, signal_mv.shape[0] // 2, self.stretch)
@@ -81,11 +77,12 @@ class TwelveLeadView:
             signal_mv = signal_mv @ body.T
         if self.lead_noise_mv:
             signal_mv += augment.lead_noise(lead_key, signal_mv, self.lead_noise_mv)
+        is_given = jnp.asarray(np.isin(leads.LEADS, self.given_leads))
         if self.random_leads:
-            is_reduced = jax.random.bernoulli(share_key, self.random_leads)
-            reduced = augment.show_leads(signal_mv, augment.random_leads(subset_key))
-            signal_mv = jnp.where(is_reduced, reduced, signal_mv)
-        return self.evaluation_signal(signal_mv)
+            subset = augment.random_leads(subset_key) & is_given
+            is_reduced = jax.random.bernoulli(share_key, self.random_leads) & subset.any()
+            is_given = jnp.where(is_reduced, subset, is_given)
+        return self.preprocess.normalised(self._seen(augment.show_leads(signal_mv, is_given)))
 
     def evaluation_signal(self, signal_mv: jax.Array) -> jax.Array:
         """`[time, 12]` as it is, but for the leads that are withheld."""
