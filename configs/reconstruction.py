@@ -59,6 +59,7 @@ def get_config(args: str = "") -> ConfigDict:
     config.model.lead_filler = ConfigDict()  # see ecgjax/models/lead_filler.py
     networks.add_beat_encoder(config, config.model.lead_filler)
     config.model.lead_filler.dropout_rate = 0.2
+    config.model.lead_filler.num_sources = 8  # whose weighted sums the leads are
     config.model.lead_filler.stride = 10  # samples of the stretches that are read
     config.model.lead_filler.reach = 2  # stretches before and behind that are read with each
     config.model.lead_filler.width = 256  # of the path that reads them

@@ -163,6 +163,51 @@ def test_leads_are_identified_end_to_end(options, sample):
     assert (workdir / "figures" / "confusion.png").exists()
 
 
+@pytest.mark.parametrize(
+    ("config", "figures", "baseline"),
+    [
+        ("diagnosis.py:ptbxl,smoke,labels=superclass", ("macro_auroc", "auprc/NORM"), "logistic_regression"),
+        ("age.py:ptbxl,smoke,loss=gaussian,leads=I+II+V2", ("mae_years", "coverage_68pct"), "ridge_regression"),
+        ("reconstruction.py:ptbxl,smoke,sets=I+II+V2/I", ("pearson_r", "variance_ratio/V5"), "least_squares"),
+    ],
+)
+def test_diagnosis_age_and_missing_leads_end_to_end(config, figures, baseline, sample):
+    workdir = sample / config.partition(".")[0]
+    done = command(
+        "-m", "ecgjax.main", f"--config=configs/{config}", f"--config.data.dir={sample / 'data'}",
+        f"--workdir={workdir}",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    results = json.loads((workdir / "results.json").read_text())
+    for name in figures:
+        assert np.isfinite(results["metrics"][name]["value"]), name
+    assert any(name.startswith("gain/") for name in results["baselines"][baseline])
+    assert {path.name for path in workdir.iterdir()} >= FILES
+
+
+def test_thresholds_of_another_evaluation_are_those_of_the_run(sample):
+    workdir = sample / "diagnosis"
+    again = command("scripts/evaluate.py", f"--workdir={workdir}", "--split=test")
+    assert again.returncode == 0, again.stderr
+    first, repeated = (json.loads((workdir / name).read_text()) for name in ("results.json", "results_test.json"))
+    assert {"macro_f1", "threshold/NORM"} <= repeated["metrics"].keys()
+    for name, entry in repeated["metrics"].items():
+        assert entry["value"] == pytest.approx(first["metrics"][name]["value"], abs=1e-6), name
+    assert repeated["left_out"] == first["left_out"]
+
+
+def test_overlapping_windows_end_to_end(sample):
+    workdir = sample / "windows"
+    done = command(
+        "-m", "ecgjax.main", "--config=configs/diagnosis.py:ptbxl,smoke,model=xresnet1d",
+        "--config.model.xresnet1d.depth=18", "--config.num_steps=2", "--config.batch_size=4",
+        "--config.evaluation.batch_size=8", f"--config.data.dir={sample / 'data'}", f"--workdir={workdir}",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    config = json.loads((workdir / "config.json").read_text())
+    assert (config["data"]["crop_s"], config["evaluation"]["window_stride_s"]) == (2.5, 1.25)
+
+
 def test_what_is_left_out_is_the_test_split(sample):
     workdir = sample / "left out"
     done = command(

@@ -85,7 +85,15 @@ def test_pieces_that_do_not_fit_and_short_signals_are_refused():
         applied(encoder(), np.zeros((1, 50, 12), np.float32))
 
 
-FILLER = {"stride": 10, "reach": 2, "width": 16, "num_layers": 2, "path_dropout_rate": 0.1, "dtype": jnp.float32}
+FILLER = {
+    "num_sources": 4,
+    "stride": 10,
+    "reach": 2,
+    "width": 16,
+    "num_layers": 2,
+    "path_dropout_rate": 0.1,
+    "dtype": jnp.float32,
+}
 
 
 @pytest.mark.parametrize("num_samples", [500, 503])
