@@ -1,0 +1,17 @@
+"""Variables drawn without compiling how a network would draw them."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def drawn(module, *arguments):
+    """Variables of `module`, called with `arguments`, of which none has a value that could hide a mistake."""
+    shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), *arguments))
+    rng = np.random.default_rng(3)
+
+    def draw(path, shape):
+        value = rng.normal(size=shape.shape) / np.prod(shape.shape[:-1]) ** 0.5
+        return jnp.asarray(1 + 0.1 * value if path[-1].key in ("scale", "var") else value, jnp.float32)
+
+    return jax.tree_util.tree_map_with_path(draw, shapes)
