@@ -15,12 +15,7 @@ from data_prep.build import (
     base_metadata,
     to_units,
 )
-
-SEED = 20240229
-"""The one seed of the dataset: a record is a function of it and of the number of its heart."""
-
-FS_HZ = 100.0
-SECONDS = 10.0
+from ecgjax.data.simulated import FS_HZ, SECONDS, SEED, record_id
 
 SPLIT_SIZES = {
     "full": {"train": 6000, "validation": 750, "test": 750},
@@ -94,8 +89,8 @@ def simulate(first_heart: int, num_hearts: int) -> Iterator[Prepared]:
         example = {
             "ecg": ecg[index],
             "fs_hz": FS_HZ,
-            "record_id": f"heart {heart}",
-            "patient_id": f"heart {heart}",
+            "record_id": record_id(heart),
+            "patient_id": record_id(heart),
             **labels,
             **texts,
             "beat_s": hearts["beat_s"][index][inside].tolist(),

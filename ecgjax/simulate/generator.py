@@ -77,10 +77,7 @@ def _record(key: jax.Array, number: jax.Array, fs_hz: float, seconds: float, noi
     key_draws, key_noise = jax.random.split(key)
     draws = Draws(key_draws, num_beats(seconds))
     time_s = jnp.arange(round(fs_hz * seconds)) / fs_hz
-    subject = draw_subject(draws)
-    torso = draw_torso(draws, subject)
-    heart = hearts.draw_heart(draws, subject)
-    rhythm = draw_rhythm(draws, subject, seconds)
+    subject, torso, heart, rhythm = _draw_person(draws, seconds)
     potential, still = _beating(draws, heart, torso, rhythm, time_s)
     potential = potential + _f_waves(draws, subject, torso, time_s)
     if noise:
@@ -90,6 +87,19 @@ def _record(key: jax.Array, number: jax.Array, fs_hz: float, seconds: float, noi
     # The recorder is coupled by a capacitor: it writes no constant.
     ecg_mv = ecg_mv - ecg_mv.mean(axis=0)
     return {"ecg_mv": ecg_mv, "heart_id": number, **labels}
+
+
+def draw_person(key: jax.Array, number: jax.Array, seconds: float) -> tuple[Subject, Torso, hearts.Heart, Rhythm]:
+    """Whose record a heart's number stands for in records so long, from the key of the seed."""
+    key_draws, _ = jax.random.split(jax.random.fold_in(key, number))
+    return _draw_person(Draws(key_draws, num_beats(seconds)), seconds)
+
+
+def _draw_person(draws: Draws, seconds: float) -> tuple[Subject, Torso, hearts.Heart, Rhythm]:
+    subject = draw_subject(draws)
+    torso = draw_torso(draws, subject)
+    heart = hearts.draw_heart(draws, subject)
+    return subject, torso, heart, draw_rhythm(draws, subject, seconds)
 
 
 def _beating(

@@ -62,6 +62,8 @@ class Heart:
       p_s, pr_s, qrs_s, ventricular_qrs_s, qtc_s: [] intervals; QTc by Fridericia.
       dipole_ma_cm: [kernel, 3] at the kernel's peak.
       offset: [kernel, 3] from the heart's centre, in torso radii.
+      wave_gain: [wave] what the dipoles of a conducted beat are scaled by.
+      turn: [3, 3] from the heart's own frame to the torso's.
     """
 
     p_s: jax.Array
@@ -71,22 +73,24 @@ class Heart:
     qtc_s: jax.Array
     dipole_ma_cm: jax.Array
     offset: jax.Array
+    wave_gain: jax.Array
+    turn: jax.Array
 
 
 def draw_heart(draws: Draws, subject: Subject) -> Heart:
     """Intervals and dipoles that go with the subject's body and diagnoses."""
     p_s, pr_s, qrs_s, ventricular_qrs_s, qtc_s = _intervals(draws, subject)
-    dipole, offset = _dipoles(draws, subject)
+    dipole, offset, gain = _dipoles(draws, subject)
     turn = _rotation(draws, subject)
-    return Heart(p_s, pr_s, qrs_s, ventricular_qrs_s, qtc_s, dipole @ turn.T, offset @ turn.T)
+    return Heart(p_s, pr_s, qrs_s, ventricular_qrs_s, qtc_s, dipole @ turn.T, offset @ turn.T, gain, turn)
 
 
 def _intervals(draws: Draws, subject: Subject) -> tuple[jax.Array, ...]:
     z, u = draws.normal(4), draws.uniform(3)
     p_ms = jnp.clip(HEART.p_ms + HEART.p_sd_ms * z[0], 75, 145)
     pr_ms = HEART.pr_ms + HEART.pr_per_decade_ms * subject.decades + HEART.pr_sd_ms * z[1]
-    pr_ms = jnp.where(subject.long_pr, _between(HEART.long_pr_ms, u[0]), jnp.clip(pr_ms, 112, 200))
-    pr_ms = jnp.maximum(pr_ms, p_ms + 12)
+    pr_ms = jnp.where(subject.long_pr, _between(HEART.long_pr_ms, u[0]), jnp.clip(pr_ms, *HEART.pr_range_ms))
+    pr_ms = jnp.maximum(pr_ms, p_ms + HEART.pr_beyond_p_ms)
     qrs_ms = HEART.qrs_ms + jnp.where(subject.male, HEART.qrs_male_ms, 0)
     qrs_ms = qrs_ms + jnp.where(subject.hypertrophy, HEART.hypertrophy_qrs_ms, 0)
     qrs_ms = jnp.clip(qrs_ms * jnp.exp(HEART.qrs_log_sd * z[2]), 68, 119)
@@ -116,8 +120,8 @@ def _turn(axis: int, angle_deg: jax.Array) -> jax.Array:
     return jnp.eye(3).at[i, i].set(c).at[j, j].set(c).at[i, j].set(-s).at[j, i].set(s)
 
 
-def _dipoles(draws: Draws, subject: Subject) -> tuple[jax.Array, jax.Array]:
-    """Vectors and places [kernel, 3] in the heart's own frame."""
+def _dipoles(draws: Draws, subject: Subject) -> tuple[jax.Array, ...]:
+    """Vectors and places [kernel, 3] in the heart's own frame, and the gains [wave] that the vectors contain."""
     vector = jnp.array(vectors.MEAN) + subject.decades * jnp.array(vectors.PER_DECADE)
     vector = vector + subject.male * jnp.array(vectors.MALE)
     strange = jnp.where(subject.is_remarkable, HEART.remarkable_spread, 1.0)
@@ -127,12 +131,13 @@ def _dipoles(draws: Draws, subject: Subject) -> tuple[jax.Array, jax.Array]:
     for (name, present), u in zip(subject.diagnoses().items(), draws.uniform(len(vectors.CHANGES)), strict=True):
         size = _between(HEART.change_size, u) * present
         vector = vector + size * jnp.array(vectors.CHANGES[name])
-    vector = vector * _wave_gains(draws, subject)[:, None]
+    gain = _wave_gains(draws, subject)
+    vector = vector * gain[:, None]
     is_p = np.array([name.startswith("p_") for name in vectors.WAVES])
     vector = jnp.where(is_p[:, None] & ~subject.rhythm_is("sinus"), 0.0, vector)
     ectopic_vector, ectopic_offset = _ectopics(draws)
     vector = jnp.concatenate([vector, ectopic_vector])[_FROM_WAVES]
-    return vector, jnp.concatenate([jnp.array(vectors.OFFSET), ectopic_offset])[_FROM_WAVES]
+    return vector, jnp.concatenate([jnp.array(vectors.OFFSET), ectopic_offset])[_FROM_WAVES], gain
 
 
 def _wave_gains(draws: Draws, subject: Subject) -> jax.Array:

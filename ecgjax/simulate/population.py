@@ -45,6 +45,7 @@ class SubjectPopulation:
 
     age_years: float = 61.0  # [C] 61 +- 17, from 17 to 95
     age_sd: float = 17.5
+    age_range_years: tuple[float, float] = (17.0, 95.0)
     male: float = 0.52
     height_cm: tuple[float, float] = (164.0, 176.5)  # women, men
     height_sd: float = 7.0
@@ -89,6 +90,7 @@ class RhythmPopulation:
     respiratory_log_sd: float = 0.6
     respiratory_log_per_decade: float = -0.18
     sinus_arrhythmia_gain: float = 3.0
+    most_respiratory: float = 0.2
     mayer: float = 0.015  # the 0.1 Hz vasomotor wave
     mayer_log_sd: float = 0.5
     white: float = 0.008
@@ -112,6 +114,8 @@ class HeartPopulation:
     pr_ms: float = 154.0
     pr_sd_ms: float = 21.0
     pr_per_decade_ms: float = 2.5
+    pr_range_ms: tuple[float, float] = (112.0, 200.0)  # without long PR
+    pr_beyond_p_ms: float = 12.0  # at least
     long_pr_ms: tuple[float, float] = (202.0, 290.0)
     p_ms: float = 114.0
     p_sd_ms: float = 11.0

@@ -24,6 +24,7 @@ class Rhythm:
       rr_s: [beat] interval before each beat.
       mean_rr_s: [] the interval that the heart is set to.
       breath_hz, breath_phase: [] respiration.
+      respiratory: [] how far it moves a sinus interval, as a share.
     """
 
     beat_s: jax.Array
@@ -32,6 +33,7 @@ class Rhythm:
     mean_rr_s: jax.Array
     breath_hz: jax.Array
     breath_phase: jax.Array
+    respiratory: jax.Array
 
 
 def num_beats(seconds: float) -> int:
@@ -58,9 +60,10 @@ def draw_rhythm(draws: Draws, subject: Subject, seconds: float) -> Rhythm:
         RHYTHM.respiratory_log_sd * z[2] + RHYTHM.respiratory_log_per_decade * subject.decades
     )
     respiratory = respiratory * jnp.where(subject.sinus_arrhythmia, RHYTHM.sinus_arrhythmia_gain, 1.0)
+    respiratory = jnp.minimum(respiratory, RHYTHM.most_respiratory)
     mayer = RHYTHM.mayer * jnp.exp(RHYTHM.mayer_log_sd * z[3])
     modulation = (
-        jnp.minimum(respiratory, 0.2) * jnp.sin(2 * jnp.pi * breath_hz * nominal_s + phases[0])
+        respiratory * jnp.sin(2 * jnp.pi * breath_hz * nominal_s + phases[0])
         + mayer * jnp.sin(2 * jnp.pi * 0.1 * nominal_s + phases[1])
         + RHYTHM.white * draws.normal(count)
     )
@@ -77,7 +80,7 @@ def draw_rhythm(draws: Draws, subject: Subject, seconds: float) -> Rhythm:
     rr, kind = _with_ectopics(draws, rr, u[4:6], subject)
     rr = jnp.maximum(rr, RHYTHM.shortest_rr_s)
     beat_s = jnp.cumsum(rr) - LEAD_IN_S - u[6] * mean_rr
-    return Rhythm(beat_s, kind, rr, mean_rr, breath_hz, phases[0])
+    return Rhythm(beat_s, kind, rr, mean_rr, breath_hz, phases[0], respiratory)
 
 
 def _mean_rr(z: jax.Array, u: jax.Array, subject: Subject) -> jax.Array:

@@ -69,14 +69,14 @@ class Subject:
 def draw_subject(draws: Draws) -> Subject:
     """A subject; risks grow with age by their log odds."""
     z, u = draws.normal(3), draws.uniform(13)
-    age = jnp.clip(SUBJECT.age_years + SUBJECT.age_sd * z[0], 17, 95)
+    age = jnp.clip(SUBJECT.age_years + SUBJECT.age_sd * z[0], *SUBJECT.age_range_years)
     male = u[0] < SUBJECT.male
     height = jnp.where(male, SUBJECT.height_cm[1], SUBJECT.height_cm[0]) + SUBJECT.height_sd * z[1]
     weight = (height / 100) ** 2 * SUBJECT.bmi * jnp.exp(SUBJECT.bmi_log_sd * z[2])
     decades = (age - SUBJECT.age_years) / 10
 
     def has(uniform: jax.Array, prevalence: float, log_odds: float = 0.0) -> jax.Array:
-        return uniform < _aged(prevalence, log_odds, decades)
+        return uniform < prevalence_at(prevalence, log_odds, decades)
 
     rhythm = jnp.where(has(u[1], SUBJECT.afib, SUBJECT.afib_log_odds), 1, jnp.where(u[2] < SUBJECT.flutter, 2, 0))
     sinus = rhythm == 0
@@ -84,7 +84,7 @@ def draw_subject(draws: Draws) -> Subject:
     conduction = _kind(u[3], SUBJECT.conduction, SUBJECT.conduction_log_odds, decades)
     infarct = _kind(u[4], SUBJECT.infarct, SUBJECT.infarct_log_odds, decades)
     hypertrophy = has(u[5], SUBJECT.hypertrophy, SUBJECT.hypertrophy_log_odds)
-    explained = (infarct > 0) | hypertrophy | jnp.isin(conduction, jnp.array([CONDUCTIONS.index(n) for n in _BRANCHES]))
+    explained = is_t_explained(conduction, infarct, hypertrophy)
     return Subject(
         age_years=age,
         male=male,
@@ -105,7 +105,13 @@ def draw_subject(draws: Draws) -> Subject:
     )
 
 
-def _aged(prevalence: jax.Array | float, log_odds: float, decades: jax.Array) -> jax.Array:
+def is_t_explained(conduction: jax.Array, infarct: jax.Array, hypertrophy: jax.Array) -> jax.Array:
+    """Whether other diagnoses change T already: it is then not called abnormal for itself."""
+    return (infarct > 0) | hypertrophy | jnp.isin(conduction, jnp.array([CONDUCTIONS.index(n) for n in _BRANCHES]))
+
+
+def prevalence_at(prevalence: jax.Array | float, log_odds: float, decades: jax.Array) -> jax.Array:
+    """What a prevalence at the mean age becomes `decades` later."""
     odds = prevalence / (1 - prevalence) * jnp.exp(log_odds * decades)
     return odds / (1 + odds)
 
@@ -113,7 +119,7 @@ def _aged(prevalence: jax.Array | float, log_odds: float, decades: jax.Array) ->
 def _kind(uniform: jax.Array, prevalences: tuple[float, ...], log_odds: float, decades: jax.Array) -> jax.Array:
     """Index of the kind: 0, the normal one, with the chance that age leaves it, and the rest in proportion."""
     normal, *others = prevalences
-    chance = _aged(1 - normal, log_odds, decades)
+    chance = prevalence_at(1 - normal, log_odds, decades)
     cumulative = jnp.cumsum(jnp.array(others))
     kind = 1 + jnp.searchsorted(cumulative / cumulative[-1], uniform / chance)
     return jnp.where(uniform < chance, jnp.minimum(kind, len(others)), 0)

@@ -7,9 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from ecgjax import scp
+from ecgjax.data import simulated
 from ecgjax.data.records import Split
 from ecgjax.errors import InputError
 from ecgjax.metrics import Metric
+from ecgjax.simulate.age_floor import age_floor
 from ecgjax.tasks import average_beat_baselines
 from ecgjax.tasks.age_figures import age_figures, best_scale, paired_gains, spread_figures
 from ecgjax.tasks.task import Record, Task
@@ -104,6 +106,9 @@ class Age:
         self, train: Split, test: Split, predictions: dict[str, np.ndarray], num_bootstrap: int
     ) -> dict[str, dict[str, Metric]]:
         methods = average_beat_baselines.ages(train, test, _age_years(train), self.shown.given_leads)
+        if simulated.is_simulated(test):
+            # Not a rival but a bound: what could be told if everything that a record depends on were seen.
+            methods["simulator_floor"] = age_floor(simulated.SEED, simulated.heart_numbers(test), simulated.SECONDS)
         truth, own, patients = (predictions[name] for name in ("targets", "scores", "patient_ids"))
         is_class, names = predictions["superclass"].astype(bool), scp.class_names("superclass")
         return {

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from data_prep.prepare import ensure_prepared
-from data_prep.simulated import FIRST_HEART, FS_HZ, SECONDS, SEED, SPLIT_SIZES
+from data_prep.simulated import FIRST_HEART, SPLIT_SIZES
 from ecgjax.data.records import dataset_dir, load_split
+from ecgjax.data.simulated import FS_HZ, SECONDS, SEED, heart_numbers, is_simulated
 from ecgjax.simulate import generate
 
 
@@ -18,6 +19,8 @@ def test_records_and_labels_are_the_simulators(data_dir):
     split = load_split("simulated", "smoke", "all", data_dir, None, SECONDS)
     hearts = generate(SEED, sum(SPLIT_SIZES["smoke"].values()), FS_HZ, SECONDS, FIRST_HEART["smoke"])
     assert split.fs_hz == FS_HZ
+    assert is_simulated(split)
+    np.testing.assert_array_equal(heart_numbers(split), hearts["heart_id"])
     assert np.abs(split.ecg / split.gain - hearts["ecg_mv"]).max() < 0.501 / split.gain
     for name in set(split.labels) - {"num_samples", "beat_s", "beat_kind"}:
         np.testing.assert_array_equal(split.labels[name], hearts[name])

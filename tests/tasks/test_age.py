@@ -11,7 +11,9 @@ from test_reversal_baselines import population
 
 from configs import age as config_file
 from ecgjax import scp, tasks
+from ecgjax.data import simulated
 from ecgjax.errors import InputError
+from ecgjax.tasks import age
 from ecgjax.tasks import age_figures as figures
 
 CLASSES = scp.class_names("superclass")
@@ -152,6 +154,28 @@ def test_baselines_and_gains():
     for rival in (constant, ridge):
         assert rival["gain/mae_years"].value == pytest.approx(1 - rival["mae_years"].value, rel=1e-4)
         assert rival["gain/mae_years"].ci95[1] < 0
+
+
+def test_simulated_records_are_held_against_the_simulators_floor(monkeypatch):
+    train, test = population(30, seed=1), population(20, seed=2)
+    ages = np.linspace(20, 80, 30).astype(np.float32)
+    hearts = np.array([f"heart {n}" for n in range(7, 27)])
+    train = aged(train, age_years=ages)
+    test = dataclasses.replace(aged(test, age_years=ages[:20]), dataset="simulated/full", record_ids=hearts)
+    asked = []
+
+    def two_years_off(*arguments):
+        asked.extend(arguments)
+        return ages[:20] - 2.0
+
+    monkeypatch.setattr(age, "age_floor", two_years_off)
+    monkeypatch.setattr(age.average_beat_baselines, "ages", lambda *arguments: {})
+    given = {"targets": ages[:20], "scores": ages[:20] + 3, "superclass": np.zeros((20, 5), np.int8)}
+    found = task().baselines(train, test, {**given, "patient_ids": test.patient_ids}, num_bootstrap=10)
+    seed, numbers, seconds = asked
+    assert (seed, seconds, numbers.tolist()) == (simulated.SEED, simulated.SECONDS, list(range(7, 27)))
+    assert found["simulator_floor"]["mae_years"].value == pytest.approx(2)
+    assert found["simulator_floor"]["gain/mae_years"].value == pytest.approx(1)
 
 
 def test_unknown_options_are_refused():
