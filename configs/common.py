@@ -6,7 +6,7 @@ from ecgjax.cli import set_field
 from ecgjax.errors import InputError
 
 DATASETS = {
-    "simulated": ("full", "smoke"),
+    "simulated": ("full", "large", "smoke"),
     "ptbxl": ("100hz", "500hz"),
     "wfdb": ("default",),
 }

@@ -19,10 +19,11 @@ from ecgjax.data.simulated import FS_HZ, SECONDS, SEED, record_id
 
 SPLIT_SIZES = {
     "full": {"train": 6000, "validation": 750, "test": 750},
+    "large": {"train": 60000, "validation": 750, "test": 750},
     "smoke": {"train": 96, "validation": 32, "test": 32},
 }
-FIRST_HEART = {"full": 0, "smoke": 8192}
-"""No heart is in both variants."""
+FIRST_HEART = {"full": 0, "smoke": 8192, "large": 16384}
+"""No heart is in two variants."""
 
 NUMBERS = (
     *("age_years", "height_cm", "weight_kg", "heart_rate_bpm", "pr_ms", "qrs_ms", "qt_ms"),
@@ -33,13 +34,13 @@ FLAGS = ("hypertrophy", "abnormal_t", "low_voltage")
 
 
 class Simulated(RecordBuilder):
-    """Variants: `full`, and `smoke` for a run of seconds.
+    """Variants: `full`, `large` for what takes many hearts to learn, and `smoke` for a run of seconds.
 
     The version changes with every change of the simulator that shows in its records.
     """
 
     VERSION = tfds.core.Version("1.0.0")
-    VARIANTS = ("full", "smoke")
+    VARIANTS = ("full", "large", "smoke")
     MAKEABLE = True
 
     def _info(self) -> tfds.core.DatasetInfo:
