@@ -97,6 +97,7 @@ def reconstruction_config(**options):
     config.preprocess.fs_hz = FS_HZ
     config.preprocess.filter = "none"
     config.reconstruction.evaluated = SETS
+    config.reconstruction.restore_variance = 0.0
     config.reconstruction.update(options)
     return config
 

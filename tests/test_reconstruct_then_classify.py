@@ -56,7 +56,7 @@ def reconstruction(tmp_path_factory):
 def run(monkeypatch, tmp_path, reconstruction):
     readers = {
         "diagnosis": reader("diagnosis", random_leads=0.5),
-        "age": reader("age"),
+        "age": reader("age", random_leads=0.0),
         "age_reduced": reader("age_reduced", leads="I+II+V2"),
         "age_other": reader("age_other", leads="I+V2"),
         "age_few": reader("age_few", TEST.select(np.arange(5)), leads="I+II+V2"),

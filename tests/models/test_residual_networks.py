@@ -18,6 +18,7 @@ SMALL = {
 """Options of the networks, narrow."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(SMALL))
 def test_every_weight_learns_and_half_precision_agrees(name):
     model = (reconstruction if name == "uresnet" else diagnosis).get_config(f"model={name}").model

@@ -128,7 +128,7 @@ def test_elimination_with_one_network(runs):
 
 def test_networks_without_random_leads_are_noted():
     with lead_run.installed():
-        network = lead_run.untrained(lead_run.config_of("age"))
+        network = lead_run.untrained(lead_run.config_of("age", random_leads=0.0))
     outcome, _ = one_network.eliminate(
         [network, network],
         lead_run.split_of("validation"),
