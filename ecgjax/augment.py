@@ -125,8 +125,8 @@ def stretch_time(key: jax.Array, signal_mv: jax.Array, centre: int, sd: float) -
 def show_leads(signal_mv: jax.Array, is_given: jax.Array) -> jax.Array:
     """`[time, 12]` with the leads of `is_given` bool `[12]`, those that follow from them, and zeros elsewhere."""
     num_limb = len(leads.LIMB_LEADS)
-    mask = jnp.sum(is_given[:num_limb] << jnp.arange(num_limb))
-    limb = signal_mv[:, :num_limb] @ jnp.asarray(leads.LIMB_COMPLETIONS, signal_mv.dtype)[mask].T
+    completion = jnp.asarray(leads.LIMB_COMPLETIONS, signal_mv.dtype)[leads.limb_mask(is_given)]
+    limb = signal_mv[:, :num_limb] @ completion.T
     return jnp.concatenate([limb, jnp.where(is_given[num_limb:], signal_mv[:, num_limb:], 0)], axis=1)
 
 

@@ -71,9 +71,7 @@ def make_evaluation_step(
 class Evaluator:
     """Scores splits with a compiled step that is shared by all of them."""
 
-    def __init__(
-        self, task: Task, module: nn.Module, parallel: Parallel, batch_size: int, windows: Windows | None = None
-    ):
+    def __init__(self, task: Task, module: nn.Module, parallel: Parallel, batch_size: int, windows: Windows | None):
         parallel.check_batch("evaluation.batch_size", batch_size)
         self._task = task
         self._parallel = parallel

@@ -16,6 +16,7 @@ from ml_collections import ConfigDict
 import data_prep
 from ecgjax import models, state, tasks
 from ecgjax.checkpoints import Checkpoints
+from ecgjax.crossval import member_runs
 from ecgjax.data.records import Split, load_split
 from ecgjax.data.resident import Resident, random_crop, resident
 from ecgjax.errors import InputError
@@ -65,6 +66,10 @@ class Experiment:
             best, _ = checkpoints.restore_best(self.abstract_state())
         return self.parallel.replicate(best.evaluated())
 
+    def members(self, workdir: Path) -> list[state.Variables]:
+        """`best_variables` of every network that the run in `workdir` trained, several where it has `kfold`."""
+        return [self.best_variables(member_dir) for _, member_dir in member_runs(self.config, workdir)]
+
     def train_step(self) -> Callable:
         """The per-device step of `state.make_train_step`."""
         return state.make_train_step(
@@ -83,9 +88,12 @@ class Experiment:
     @functools.cached_property
     def evaluator(self) -> Evaluator:
         """Scores splits on all devices."""
-        stride_s = self.config.evaluation.window_stride_s
-        windows = Windows(self.crop_samples, round(stride_s * self.config.preprocess.fs_hz)) if stride_s else None
-        return Evaluator(self.task, self.module, self.parallel, self.config.evaluation.batch_size, windows)
+        config = self.config.evaluation
+        return Evaluator(self.task, self.module, self.parallel, config.batch_size, self.windows(config.window_stride_s))
+
+    def windows(self, stride_s: float) -> Windows | None:
+        """Windows as long as a training crop, so many seconds apart; None, the whole record at once, for 0."""
+        return Windows(self.crop_samples, round(stride_s * self.config.preprocess.fs_hz)) if stride_s else None
 
     def predict(self, members: list[state.Variables], split: Split) -> tuple[Predictions, float]:
         """Predictions for every record and view of a split, averaged over `members`; records a second."""

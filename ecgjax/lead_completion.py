@@ -38,20 +38,20 @@ def completion_matrices(names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
 
     Their sum is the completed record; the estimate holds I, II and V1..V6.
     """
-    mask = sum(1 << i for i, name in enumerate(leads.LIMB_LEADS) if name in names)
-    is_given = np.array([name in names for name in leads.PRECORDIAL_LEADS])
+    is_given = np.array([name in names for name in leads.LEADS])
+    mask, is_chest_given = leads.limb_mask(is_given), is_given[_NUM_LIMB:]
     from_given = np.zeros((len(leads.LEADS), len(leads.LEADS)))
     from_estimate = np.zeros((len(leads.LEADS), len(leads.INDEPENDENT_LEADS)))
     from_given[:_NUM_LIMB, :_NUM_LIMB] = _LIMB_FROM_GIVEN[mask]
     from_estimate[:_NUM_LIMB, :2] = _LIMB_FROM_ESTIMATE[mask]
-    from_given[_NUM_LIMB:, _NUM_LIMB:] = np.diag(is_given.astype(float))
-    from_estimate[_NUM_LIMB:, 2:] = np.diag((~is_given).astype(float))
+    from_given[_NUM_LIMB:, _NUM_LIMB:] = np.diag(is_chest_given.astype(float))
+    from_estimate[_NUM_LIMB:, 2:] = np.diag((~is_chest_given).astype(float))
     return from_given, from_estimate
 
 
 def complete(shown_mv: jax.Array, estimate_mv: jax.Array, is_given: jax.Array) -> jax.Array:
     """`[time, 12]` from the shown leads `[time, 12]`, those of `is_given` bool `[12]`, and the estimate `[time, 8]`."""
-    mask = jnp.sum(is_given[:_NUM_LIMB] << jnp.arange(_NUM_LIMB))
+    mask = leads.limb_mask(is_given)
     from_given = jnp.asarray(_LIMB_FROM_GIVEN, shown_mv.dtype)[mask]
     from_estimate = jnp.asarray(_LIMB_FROM_ESTIMATE, shown_mv.dtype)[mask]
     limb = shown_mv[:, :_NUM_LIMB] @ from_given.T + estimate_mv[:, :2] @ from_estimate.T

@@ -9,6 +9,7 @@ constant 12x12 matrix (Jekova et al., Sensors 2019, 19(13):2920). Signals are `[
 import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -91,6 +92,13 @@ LIMB_COMPLETIONS = _limb_completions()
 
 Given leads stay as they are; what does not follow is zero.
 """
+
+_LIMB_BITS = 1 << np.arange(len(LIMB_LEADS))
+
+
+def limb_mask(is_given: Any) -> Any:
+    """The first index into LIMB_COMPLETIONS for bool `[12]`, an array of NumPy or JAX."""
+    return (is_given[: len(LIMB_LEADS)] * _LIMB_BITS).sum()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -258,9 +266,9 @@ def derivable(names: Sequence[str]) -> tuple[str, ...]:
 
 def completion(names: Sequence[str]) -> np.ndarray:
     """[12, 12]: takes a record to one that holds the leads `names`, those that follow from them, and zeros."""
-    mask = sum(1 << i for i, name in enumerate(LIMB_LEADS) if name in names)
-    matrix = np.diag([float(name in names) for name in LEADS])
-    matrix[: len(LIMB_LEADS), : len(LIMB_LEADS)] = LIMB_COMPLETIONS[mask]
+    is_given = np.array([name in names for name in LEADS])
+    matrix = np.diag(is_given.astype(float))
+    matrix[: len(LIMB_LEADS), : len(LIMB_LEADS)] = LIMB_COMPLETIONS[limb_mask(is_given)]
     return matrix
 
 

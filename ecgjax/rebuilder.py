@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from ecgjax import leads
-from ecgjax.crossval import member_runs
 from ecgjax.data.records import GAIN, Split
 from ecgjax.errors import InputError
 from ecgjax.evaluate import Windows
@@ -127,7 +126,7 @@ def load_rebuilder(workdir: Path) -> Rebuilder:
     ecg = np.zeros((1, round(config.data.seconds * config.preprocess.fs_hz), len(leads.LEADS)), np.int16)
     ids = np.array(["blank"])
     experiment = build(config, Split("blank", "test", ecg, GAIN, config.preprocess.fs_hz, leads.LEADS, ids, ids, {}))
-    members = [jax.device_get(experiment.best_variables(member_dir)) for _, member_dir in member_runs(config, workdir)]
+    members = jax.device_get(experiment.members(workdir))
     task = experiment.task
     assert isinstance(task, Reconstruction)
     if task.restore_variance:

@@ -14,7 +14,6 @@ from typing import Any
 from absl import flags
 
 from ecgjax import cli
-from ecgjax.crossval import member_runs
 from ecgjax.errors import InputError
 from ecgjax.evaluate import figures, results_of
 from ecgjax.experiment import build, load
@@ -32,7 +31,7 @@ def score(workdir: Path, split: str, dataset: str | None, data_dir: str | None) 
         config.data.dir = data_dir
     records = load(config, split)
     experiment = build(config, records)
-    members = [experiment.best_variables(member_dir) for _, member_dir in member_runs(config, workdir)]
+    members = experiment.members(workdir)
     began = time.perf_counter()
     predictions, records_per_s = experiment.predict(members, records)
     task = experiment.task.tuned(read_arrays(workdir / predictions_file("validation")))

@@ -22,7 +22,6 @@ from ml_collections import ConfigDict
 
 from ecgjax import cli, leads, metrics
 from ecgjax.analysis.markdown import table, value_and_interval
-from ecgjax.crossval import member_runs
 from ecgjax.data.records import INT16, Split
 from ecgjax.errors import InputError
 from ecgjax.evaluate import Predictions
@@ -94,7 +93,7 @@ def open_reader(workdir: Path, split: str, rebuilder: ConfigDict) -> Reader:
                 )
     records = load(config, split)
     experiment = build(config, records)
-    members = [experiment.best_variables(member_dir) for _, member_dir in member_runs(config, workdir)]
+    members = experiment.members(workdir)
     return Reader(workdir, config, experiment, members, records)
 
 

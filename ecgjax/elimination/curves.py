@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from ecgjax.elimination import subsets
-from ecgjax.elimination.scoring import MEAN, Criterion, mean_defined
+from ecgjax.elimination.scoring import MEAN, Criterion
 from ecgjax.elimination.search import Step
 from ecgjax.elimination.sweep import SubsetScores
-from ecgjax.metrics import BOOTSTRAP_SEED, Metric, bootstrap_weights, percentile_interval
+from ecgjax.metrics import BOOTSTRAP_SEED, Metric, bootstrap_weights, mean_defined, percentile_interval
 
 _MOST_NAMED = 20
 """Tied subsets that a point of `elimination.json` lists one by one."""
@@ -111,7 +111,9 @@ class Judge:
         if not self._criterion.is_by_label:
             return self._column(run, place, 0)
         if figure == 0:
-            return mean_defined(np.stack([self._column(run, place, label) for label in range(self._num_labels)]))
+            return mean_defined(
+                np.stack([self._column(run, place, label) for label in range(self._num_labels)], axis=-1)
+            )
         return self._column(run, place, figure - 1)
 
     def _column(self, run: int, place: int, column: int) -> np.ndarray:

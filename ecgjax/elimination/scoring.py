@@ -12,14 +12,6 @@ MEAN = "mean"
 """Name of the figure that decides; of a diagnosis the mean over its labels."""
 
 
-def mean_defined(columns: np.ndarray) -> np.ndarray:
-    """Mean over the first axis of what is not NaN."""
-    is_defined = ~np.isnan(columns)
-    number = np.asarray(is_defined.sum(0))
-    total = np.asarray(np.where(is_defined, columns, 0.0).sum(0))
-    return np.divide(total, number, out=np.full(total.shape, np.nan), where=number > 0)
-
-
 @dataclasses.dataclass(frozen=True)
 class Criterion:
     """A figure of a task.
@@ -54,7 +46,9 @@ class Criterion:
         """
         num_columns = np.asarray(targets).reshape(len(targets), -1).shape[1]
         columns = np.stack([self.column(targets, scores, weights, place) for place in range(num_columns)])
-        return np.concatenate([mean_defined(columns)[None], columns]) if self.is_by_label else columns[:1]
+        if not self.is_by_label:
+            return columns[:1]
+        return np.concatenate([metrics.mean_defined(np.moveaxis(columns, 0, -1))[None], columns])
 
     def cost(self, figures: np.ndarray) -> np.ndarray:
         """The same with less being better."""

@@ -153,13 +153,10 @@ class SubsetSweep:
     """
 
     def __init__(self, experiment: Experiment, stride_s: float):
-        config = experiment.config
-        windows = Windows(experiment.crop_samples, round(stride_s * config.preprocess.fs_hz)) if stride_s else None
         self._experiment = experiment
-        self._batch_size = config.evaluation.batch_size
-        self._step = experiment.parallel.compile(
-            make_subset_step(experiment.task, experiment.module, windows), donate=False
-        )
+        self._batch_size = experiment.config.evaluation.batch_size
+        step = make_subset_step(experiment.task, experiment.module, experiment.windows(stride_s))
+        self._step = experiment.parallel.compile(step, donate=False)
 
     def score(self, network: Network, records: Split, wanted: np.ndarray) -> SubsetScores:
         """Every record under every one of the subsets `wanted`; those that carry the same information are shown once.

@@ -30,7 +30,7 @@ def network_of(workdir):
 
 def test_all_leads_score_what_the_run_scored(runs):
     network = network_of(runs / "diagnosis")
-    compare(network, read_arrays(runs / "diagnosis" / predictions_file("validation")))
+    assert_same_scores(network, read_arrays(runs / "diagnosis" / predictions_file("validation")))
 
 
 @pytest.mark.parametrize("options", [{"loss": "gaussian"}, {"leads": "I,II,V2"}], ids=str)
@@ -40,10 +40,10 @@ def test_ages_are_those_of_the_task(options):
         config, records = lead_run.config_of("age", **options), lead_run.split_of("validation")
         network = lead_run.untrained(config)
         predictions, _ = experiment.build(config, records).predict([network.variables], records)
-    compare(network, predictions)
+    assert_same_scores(network, predictions)
 
 
-def compare(network, predictions):
+def assert_same_scores(network, predictions):
     """All leads of the network against predictions of the evaluation."""
     sweep = SubsetSweep(network.experiment, network.stride_s)
     given = [name for name in INDEPENDENT_LEADS if name in network.shown]

@@ -46,7 +46,7 @@ class FirstSamples(nn.Module):
 @pytest.mark.parametrize("batch_size", [4, 11, 16])
 def test_every_record_is_scored_once_with_its_own_labels(batch_size):
     split, made = coded_population(11, seed=0), task()
-    evaluator = Evaluator(made, FirstSamples(), Parallel("pmap"), batch_size)
+    evaluator = Evaluator(made, FirstSamples(), Parallel("pmap"), batch_size, windows=None)
     predictions, _ = evaluator.predict([{}], resident(split, made.targets(split)), split)
     np.testing.assert_array_equal(predictions["record_ids"], split.record_ids)
     np.testing.assert_array_equal(predictions["targets"], scp.labels(split, "six"))
