@@ -9,8 +9,13 @@ DATASETS = {
     "simulated": ("full", "large", "smoke"),
     "ptbxl": ("100hz", "500hz"),
     "wfdb": ("default",),
+    "simulated_beats": ("full", "smoke"),
+    "mitbih": ("ds1_ds2", "by_beat"),
+    "heartbeat": ("mitbih", "ptbdb"),
+    "simulated_hearts": ("full", "smoke"),
+    "intracardiac": ("hearts", "patterns", "random"),
 }
-"""Name -> variants, the default one first."""
+"""Name -> variants, the default one first. A config sets its own simulated one, which ARGS call `simulated`."""
 
 
 def base() -> ConfigDict:
@@ -91,7 +96,7 @@ def parse_args(config: ConfigDict, arg_string: str, shorthands: dict[str, str]) 
     ARGS are separated by commas: a dataset with or without its variant (`ptbxl`, `ptbxl/500hz`), `smoke`, and
     `key=value` for the keys of `shorthands`, which maps each to the dotted path of a field.
     """
-    smoke = False
+    smoke, simulated = False, config.data.name
     for argument in filter(None, arg_string.split(",")):
         key, equals, value = argument.partition("=")
         if equals and key in shorthands:
@@ -99,7 +104,7 @@ def parse_args(config: ConfigDict, arg_string: str, shorthands: dict[str, str]) 
         elif argument == "smoke":
             smoke = True
         elif argument.split("/")[0] in DATASETS:
-            _set_dataset(config, argument)
+            _set_dataset(config, argument, simulated)
         else:
             known = [*DATASETS, "smoke", *(f"{name}=..." for name in shorthands)]
             raise InputError(f"unknown argument {argument!r} after the config file", f"use {', '.join(known)}")
@@ -108,8 +113,9 @@ def parse_args(config: ConfigDict, arg_string: str, shorthands: dict[str, str]) 
     return smoke
 
 
-def _set_dataset(config: ConfigDict, argument: str) -> None:
+def _set_dataset(config: ConfigDict, argument: str, simulated: str) -> None:
     name, _, variant = argument.partition("/")
+    name = simulated if name == "simulated" else name
     if variant and variant not in DATASETS[name]:
         raise InputError(f"unknown variant {variant!r} of {name}", f"use one of {', '.join(DATASETS[name])}")
     config.data.name = name

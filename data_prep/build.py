@@ -31,7 +31,7 @@ from ecgjax.errors import InputError
 from ecgjax.leads import LEADS
 
 GAIN = 1000.0
-"""Units per mV in the record files of every dataset: int16 microvolts."""
+"""Units per mV in the record files of datasets in millivolts: int16 microvolts."""
 
 RECORDS_PER_SHARD = 1024
 
@@ -117,19 +117,19 @@ def to_units(signal_mv: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return clipped.astype(np.int16), np.count_nonzero(clipped != microvolts, axis=(-2, -1))
 
 
-def base_features() -> dict[str, tfds.features.FeatureConnector]:
-    """The features of every 12-lead dataset."""
+def base_features(num_leads: int = len(LEADS)) -> dict[str, tfds.features.FeatureConnector]:
+    """The features of every dataset."""
     return {
-        "ecg": tfds.features.Tensor(shape=(None, len(LEADS)), dtype=np.int16, encoding="bytes"),
+        "ecg": tfds.features.Tensor(shape=(None, num_leads), dtype=np.int16, encoding="bytes"),
         "fs_hz": tfds.features.Scalar(np.float32),
         "record_id": tfds.features.Text(),
         "patient_id": tfds.features.Text(),
     }
 
 
-def base_metadata() -> dict[str, Any]:
-    """The metadata of every 12-lead dataset."""
-    return {"gain": GAIN, "lead_names": list(LEADS)}
+def base_metadata(lead_names: Sequence[str] = LEADS, gain: float = GAIN) -> dict[str, Any]:
+    """The metadata of every dataset; `gain` is in units per mV, or per 1 where the signals are scaled."""
+    return {"gain": gain, "lead_names": list(lead_names)}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -143,7 +143,8 @@ def train(experiment: Experiment, workdir: Path, train_split: Split, validation:
         run = _Run(experiment, workdir, checkpoints, validation)
         if run.progress.is_over:
             return run.progress
-        order = BatchOrder(len(train_split.record_ids), config.batch_size, config.seed)
+        weights = experiment.task.sampling_weights(train_split)
+        order = BatchOrder(len(train_split), config.batch_size, config.seed, weights)
         data = experiment.resident(train_split)
         train_step = parallel.compile(experiment.train_step(), donate=True)
 

@@ -76,7 +76,7 @@ def trained_here(config: ConfigDict, train: Split, steps: int) -> Contestant:
     ours = experiment.build(config, train)
     data, step = ours.resident(train), ours.parallel.compile(ours.train_step(), donate=True)
     state = ours.parallel.replicate(ours.initial_state())
-    order = BatchOrder(len(train.record_ids), config.batch_size, config.seed)
+    order = BatchOrder(len(train), config.batch_size, config.seed, weights=None)
 
     def block(numbers: range) -> None:
         nonlocal state
@@ -90,7 +90,7 @@ def trained_here(config: ConfigDict, train: Split, steps: int) -> Contestant:
 def trained_in_torch(
     step: Callable[[np.ndarray], torch.Tensor], config: ConfigDict, train: Split, steps: int
 ) -> Contestant:
-    order = BatchOrder(len(train.record_ids), config.batch_size, config.seed)
+    order = BatchOrder(len(train), config.batch_size, config.seed, weights=None)
 
     def block(numbers: range) -> None:
         for i in numbers:

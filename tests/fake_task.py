@@ -39,6 +39,9 @@ class FakeTask:
     def targets(self, split: Split) -> dict[str, np.ndarray]:
         return {"is_positive": split.labels["is_positive"], "number": split.labels["number"]}
 
+    def sampling_weights(self, split: Split) -> np.ndarray | None:
+        return None
+
     def training_view(self, key: jax.Array, record: dict) -> dict:
         gain = 1.0 + 0.1 * jax.random.normal(key)
         return {**record, "signal_mv": record["signal_mv"] * gain}

@@ -102,7 +102,7 @@ def run_steps(config, num_steps: int) -> tuple[list, list]:
     experiment = build(config, split)
     data = experiment.resident(split)
     step = experiment.parallel.compile(experiment.train_step(), donate=False)
-    order = BatchOrder(37, config.batch_size, config.seed)
+    order = BatchOrder(37, config.batch_size, config.seed, None)
     states, figures = [experiment.parallel.replicate(experiment.initial_state())], []
     for number in range(num_steps):
         batch = experiment.parallel.shard({"index": order.indices(number, 1)})

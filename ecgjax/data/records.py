@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ecgjax.preprocess import Preprocess  # at run time it would bring JAX to processes that only prepare data
 
 GAIN = 1000.0
-"""Units per mV of a split in memory: int16 microvolts."""
+"""Units per mV of a signal in millivolts, in memory as in record files: int16 microvolts."""
 
 SPLITS = ("train", "validation", "test")
 INT16 = np.iinfo(np.int16)
@@ -48,7 +48,7 @@ class Split:
       dataset: `name/variant`.
       split: train, validation, test or all.
       ecg: int16 [record, time, lead], units of 1/gain mV.
-      gain: units per mV.
+      gain: units per mV, that of the dataset; per 1 where its signals are scaled.
       fs_hz: sampling rate, the same for all records.
       lead_names: [lead].
       record_ids: [record] text.
@@ -152,13 +152,14 @@ def load_split(
                 signals.append(example["ecg"].bytes_list.value[0], example["fs_hz"].float_list.value[0])
     signals.finish()
     if signals.num_clipped:
-        log.warning("%s %s: %d samples beyond +-32.767 mV were clipped", dataset, split, signals.num_clipped)
+        limit_mv = INT16.max / signals.gain
+        log.warning("%s %s: %d samples beyond +-%g mV were clipped", dataset, split, signals.num_clipped, limit_mv)
     labels = {label: column.array() for label, column in columns.items() if label != "fs_hz"}
     return Split(
         dataset=dataset,
         split=split,
         ecg=signals.ecg,
-        gain=GAIN,
+        gain=signals.gain,
         fs_hz=signals.fs_hz,
         lead_names=tuple(info.metadata["lead_names"]),
         record_ids=labels.pop("record_id"),
@@ -247,7 +248,7 @@ class Signals:
     def __init__(self, num_records: int, metadata: dict[str, Any], preprocess: "Preprocess | None", seconds: float):
         self._preprocess = preprocess
         self._seconds = seconds
-        self._gain = metadata["gain"]
+        self.gain = float(metadata["gain"])
         self._shape = (num_records, len(metadata["lead_names"]))
         self._row = 0
         self._waiting: dict[tuple[float, int], list[tuple[int, np.ndarray]]] = {}
@@ -276,7 +277,7 @@ class Signals:
             if fs_hz != self.fs_hz:
                 raise InputError(f"records of {self.fs_hz:g} and {fs_hz:g} Hz in one split", "set preprocess.fs_hz")
         record = np.frombuffer(data, np.int16).reshape(-1, self._shape[1])
-        if self._gain == GAIN and self._is_identity(fs_hz):
+        if self._is_identity(fs_hz):
             self._place(self._row, record)
         else:
             chunk = self._waiting.setdefault((fs_hz, len(record)), [])
@@ -296,10 +297,9 @@ class Signals:
 
     def _process(self, rows: tuple[int, ...], records: tuple[np.ndarray, ...], fs_hz: float) -> int:
         """Preprocesses a chunk, puts it in its place, and returns how many samples it clipped."""
-        signal_mv = np.stack(records) / np.float32(self._gain)
-        if self._preprocess is not None and not self._is_identity(fs_hz):
-            signal_mv = self._preprocess.apply(signal_mv, fs_hz)
-        units = np.rint(signal_mv * np.float32(GAIN))
+        assert self._preprocess is not None  # without it every record is an identity
+        signal_mv = self._preprocess.apply(np.stack(records) / np.float32(self.gain), fs_hz)
+        units = np.rint(signal_mv * np.float32(self.gain))
         clipped = np.clip(units, INT16.min, INT16.max)
         for row, record in zip(rows, clipped.astype(np.int16), strict=True):
             self._place(row, record)

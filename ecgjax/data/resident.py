@@ -24,7 +24,7 @@ def resident(split: Split, targets: dict[str, np.ndarray]) -> Resident:
 def _device_type(values: np.ndarray) -> np.ndarray:
     if np.issubdtype(values.dtype, np.floating):
         return values.astype(np.float32)
-    return values if values.dtype == bool else values.astype(np.int32)
+    return values if values.dtype in (bool, np.int16) else values.astype(np.int32)
 
 
 def random_crop(data: Resident, index: jax.Array, key: jax.Array, num_samples: int) -> dict[str, jax.Array]:
@@ -48,20 +48,25 @@ def _record(data: Resident, index: jax.Array, offset: jax.Array, num_samples: in
 class BatchOrder:
     """The records of every step, as a function of the seed alone.
 
-    Batches are cut from an endless row of permutations, one an epoch, so that no record is dropped and a batch may
-    reach into the next epoch.
+    Batches are cut from an endless row of epochs, so that no record is dropped and a batch may reach into the next
+    epoch. An epoch is a permutation; with `weights` `[record]` it is as many draws, each record as often as its weight
+    says.
     """
 
-    def __init__(self, num_records: int, batch_size: int, seed: int):
+    def __init__(self, num_records: int, batch_size: int, seed: int, weights: np.ndarray | None):
         self.num_records = num_records
         self.batch_size = batch_size
         self.seed = seed
+        self._share = None if weights is None else np.asarray(weights, float) / np.sum(weights, dtype=float)
         # A batch seldom touches more than two epochs; the row is never longer in memory than this.
-        self._epoch = functools.lru_cache(maxsize=4)(self._permutation)
+        self._epoch = functools.lru_cache(maxsize=4)(self._drawn)
 
-    def _permutation(self, epoch: int) -> np.ndarray:
+    def _drawn(self, epoch: int) -> np.ndarray:
         # PCG64 seeded by both: epochs of neighbouring seeds have nothing in common.
-        return np.random.default_rng([self.seed, epoch]).permutation(self.num_records).astype(np.int32)
+        rng = np.random.default_rng([self.seed, epoch])
+        if self._share is None:
+            return rng.permutation(self.num_records).astype(np.int32)
+        return rng.choice(self.num_records, self.num_records, p=self._share).astype(np.int32)
 
     def indices(self, first_step: int, num_steps: int) -> np.ndarray:
         """`[num_steps, batch]` int32: the records of `num_steps` steps from `first_step` on."""

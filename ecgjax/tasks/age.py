@@ -60,6 +60,9 @@ class Age:
     def targets(self, split: Split) -> dict[str, np.ndarray]:
         return {"age_years": _age_years(split), "superclass": _superclasses(split)}
 
+    def sampling_weights(self, split: Split) -> np.ndarray | None:
+        return None
+
     def training_view(self, key: jax.Array, record: Record) -> Record:
         return {**record, "signal_mv": self.shown.training_signal(key, record["signal_mv"])}
 

@@ -72,6 +72,9 @@ class Diagnosis:
             weight = np.where(is_class, ratio, 1.0).astype(np.float32)
         return {"classes": is_class, "loss_weight": weight}
 
+    def sampling_weights(self, split: Split) -> np.ndarray | None:
+        return None
+
     def training_view(self, key: jax.Array, record: Record) -> Record:
         return {**record, "signal_mv": self.shown.training_signal(key, record["signal_mv"])}
 

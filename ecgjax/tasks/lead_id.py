@@ -77,6 +77,9 @@ class LeadId:
         # The order in which evaluation presents the leads belongs to the record, whatever its place in the split.
         return {"record_hash": np.array([zlib.crc32(str(name).encode()) % 2**31 for name in split.record_ids])}
 
+    def sampling_weights(self, split: Split) -> np.ndarray | None:
+        return None
+
     def training_view(self, key: jax.Array, record: Record) -> Record:
         body_key, stretch_key, noise_key, lead_key, hide_key, order_key = jax.random.split(key, 6)
         signal_mv = record["signal_mv"]

@@ -102,6 +102,9 @@ class Reconstruction:
             found["groups"] = scp.labels(split, _GROUPS)
         return found
 
+    def sampling_weights(self, split: Split) -> np.ndarray | None:
+        return None
+
     def training_view(self, key: jax.Array, record: Record) -> Record:
         body_key, noise_key, lead_key = jax.random.split(key, 3)
         body = augment.vary_body(body_key, self.rotation_rad, self.elongation, self.displacement, self.gain)

@@ -90,6 +90,9 @@ class Reversal:
         # The noise of the neutral electrode in evaluation belongs to the record, whatever its place in the split.
         return {"record_hash": np.array([zlib.crc32(str(name).encode()) % 2**31 for name in split.record_ids])}
 
+    def sampling_weights(self, split: Split) -> np.ndarray | None:
+        return None
+
     def training_view(self, key: jax.Array, record: Record) -> Record:
         draw_key, body_key, stretch_key, noise_key, neutral_key = jax.random.split(key, 5)
         signal_mv, num_averaged = record["signal_mv"], jnp.ones(())

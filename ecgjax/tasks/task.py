@@ -36,6 +36,9 @@ class Task(Protocol):
     def targets(self, split: Split) -> dict[str, np.ndarray]:
         """Per-record arrays `[record, ...]` that live on the device beside the signals."""
 
+    def sampling_weights(self, split: Split) -> np.ndarray | None:
+        """How often training draws each record `[record]`, in proportion; None takes every record once an epoch."""
+
     def training_view(self, key: jax.Array, record: Record) -> Record:
         """A randomly augmented record and its targets."""
 

@@ -8,7 +8,7 @@ from ecgjax.data.resident import BatchOrder, random_crop, resident, whole_record
 
 @pytest.mark.parametrize(("num_records", "batch_size"), [(37, 8), (8, 8), (5, 12)])
 def test_every_epoch_is_a_permutation_and_nothing_is_dropped(num_records, batch_size):
-    steps = BatchOrder(num_records, batch_size, seed=3).indices(0, 6 * num_records)
+    steps = BatchOrder(num_records, batch_size, seed=3, weights=None).indices(0, 6 * num_records)
     assert steps.shape == (6 * num_records, batch_size)
     epochs = steps.reshape(-1, num_records)
     np.testing.assert_array_equal(np.sort(epochs), np.tile(np.arange(num_records), (len(epochs), 1)))
@@ -16,12 +16,20 @@ def test_every_epoch_is_a_permutation_and_nothing_is_dropped(num_records, batch_
 
 
 def test_order_depends_on_seed_and_step_alone():
-    order = BatchOrder(37, 8, seed=3)
+    order = BatchOrder(37, 8, seed=3, weights=None)
     together = order.indices(0, 50)
-    fresh = BatchOrder(37, 8, seed=3)
+    fresh = BatchOrder(37, 8, seed=3, weights=None)
     np.testing.assert_array_equal(fresh.indices(43, 3), together[43:46])
     np.testing.assert_array_equal(fresh.indices(2, 1), together[2:3])
-    assert not np.array_equal(BatchOrder(37, 8, seed=4).indices(0, 50), together)
+    assert not np.array_equal(BatchOrder(37, 8, seed=4, weights=None).indices(0, 50), together)
+
+
+def test_weights_say_how_often_a_record_is_drawn():
+    weights = np.array([0.0, 1.0, 3.0, 4.0])
+    steps = BatchOrder(4, 10, seed=3, weights=weights).indices(0, 2000)
+    np.testing.assert_allclose(np.bincount(steps.ravel()) / steps.size, weights / 8, atol=0.01)
+    fresh = BatchOrder(4, 10, seed=3, weights=weights * 7)
+    np.testing.assert_array_equal(fresh.indices(1234, 2), steps[1234:1236])
 
 
 def test_crops_are_parts_of_the_record_from_start_to_end():
@@ -47,10 +55,16 @@ def test_whole_record_is_in_millivolt():
 
 def test_targets_get_the_types_of_the_device():
     split = fake_split("train", 5)
-    targets = {"double": np.ones(5), "long": np.ones(5, np.int64), "flag": np.ones(5, bool)}
+    targets = {
+        "double": np.ones(5),
+        "long": np.ones(5, np.int64),
+        "flag": np.ones(5, bool),
+        "units": np.ones((5, 3), np.int16),
+    }
     kept = resident(split, targets)["targets"]
     assert {name: values.dtype for name, values in kept.items()} == {
         "double": np.float32,
         "long": np.int32,
         "flag": bool,
+        "units": np.int16,
     }
