@@ -11,14 +11,22 @@ from pathlib import Path
 from absl import logging
 
 from data_prep.build import Options, RecordBuilder
+from data_prep.heartbeat import Heartbeat
+from data_prep.intracardiac import Intracardiac
+from data_prep.mitbih import Mitbih
 from data_prep.ptbxl import Ptbxl
 from data_prep.simulated import Simulated
+from data_prep.simulated_beats import SimulatedBeats
+from data_prep.simulated_hearts import SimulatedHearts
 from data_prep.summary import print_summary
 from data_prep.wfdb_folder import Wfdb
 from ecgjax.data.records import data_root
 from ecgjax.errors import InputError
 
-BUILDERS: dict[str, type[RecordBuilder]] = {builder.name: builder for builder in (Simulated, Ptbxl, Wfdb)}
+BUILDERS: dict[str, type[RecordBuilder]] = {
+    builder.name: builder
+    for builder in (Simulated, Ptbxl, Wfdb, Intracardiac, Mitbih, Heartbeat, SimulatedBeats, SimulatedHearts)
+}
 
 
 def prepare(name: str, variant: str, data_dir: str, options: Options) -> None:

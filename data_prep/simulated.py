@@ -39,7 +39,7 @@ class Simulated(RecordBuilder):
     The version changes with every change of the simulator that shows in its records.
     """
 
-    VERSION = tfds.core.Version("1.0.0")
+    VERSION = tfds.core.Version("1.1.0")
     VARIANTS = ("full", "large", "smoke")
     MAKEABLE = True
 

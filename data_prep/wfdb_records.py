@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from collections.abc import Sequence
 
 import numpy as np
 import wfdb
@@ -35,7 +36,7 @@ def read_recording(path: str) -> Recording:
       BadRecordError: a file is missing, damaged or disagrees with its header; leads are not the twelve; a sample is
         missing; a lead is flat.
     """
-    record = _read(path)
+    record = read_digital(path)
     names = record.sig_name or []
     if len(names) != len(LEADS):
         raise BadRecordError(f"expected {len(LEADS)} leads, the header has {len(names)}")
@@ -47,12 +48,17 @@ def read_recording(path: str) -> Recording:
         raise BadRecordError(str(error)) from None
     if not record.fs > 0:
         raise BadRecordError(f"the header gives a sampling rate of {record.fs} Hz")
-    _check_samples(signal_mv)
+    check_samples(signal_mv, LEADS)
     ecg, num_clipped = to_units(signal_mv)
     return Recording(ecg, float(record.fs), int(num_clipped))
 
 
-def _read(path: str) -> wfdb.Record:
+def read_digital(path: str) -> wfdb.Record:
+    """Reads the WFDB record at `path` (no extension) in the units of its converter.
+
+    Raises:
+      BadRecordError: a file is missing or damaged, or the record is empty.
+    """
     if not os.path.exists(f"{path}.hea"):
         raise BadRecordError(f"no file {path}.hea")
     try:
@@ -88,11 +94,16 @@ def units_per_mv(unit: str) -> float:
         raise BadRecordError(f"expected leads in mV, uV or V, the header has {unit!r}") from None
 
 
-def _check_samples(signal_mv: np.ndarray) -> None:
+def check_samples(signal_mv: np.ndarray, lead_names: Sequence[str]) -> None:
+    """Refuses `[time, lead]` with a missing sample or a flat lead."""
     missing = np.isnan(signal_mv).sum(axis=0)
     if missing.any():
         lead = int(np.argmax(missing > 0))
-        raise BadRecordError(f"{missing[lead]} of {len(signal_mv)} samples of lead {LEADS[lead]} are missing (NaN)")
-    flat = [name for name, span in zip(LEADS, np.ptp(signal_mv, axis=0), strict=True) if span == 0]
+        raise BadRecordError(
+            f"{missing[lead]} of {len(signal_mv)} samples of lead {lead_names[lead]} are missing (NaN)"
+        )
+    flat = [name for name, span in zip(lead_names, np.ptp(signal_mv, axis=0), strict=True) if span == 0]
     if flat:
-        raise BadRecordError("all leads are flat" if len(flat) == len(LEADS) else f"flat: lead {', '.join(flat)}")
+        raise BadRecordError(
+            "all leads are flat" if len(flat) == len(lead_names) > 1 else f"flat: lead {', '.join(flat)}"
+        )

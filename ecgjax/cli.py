@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 
 from ecgjax.errors import InputError
 from ecgjax.memory import keep_freed_memory
+from ecgjax.options import missing_option
 
 BAD_INPUT = 2
 """Exit status for input that the user can put right."""
@@ -22,7 +23,7 @@ def fail(message: str, status: int = BAD_INPUT) -> NoReturn:
 
 
 def run(main: Callable[[], None], explain: Callable[[list[str]], None] | None = None) -> NoReturn:
-    """Parses the flags and calls `main`; InputError and wrong flags end the program on one line, with status 2.
+    """Parses the flags and calls `main`; bad input and wrong flags end the program on one line, with status 2.
 
     `explain` may raise an InputError that says more about command lines which absl refuses.
     """
@@ -52,6 +53,10 @@ def run(main: Callable[[], None], explain: Callable[[list[str]], None] | None = 
             main()
         except InputError as error:
             fail(str(error))
+        except AttributeError as error:
+            if not isinstance(error.obj, ConfigDict):
+                raise
+            fail(str(missing_option(error.name)))
 
     app.run(call, flags_parser=parse)
 

@@ -25,7 +25,7 @@ from ecgjax.optimizers import build_optimizer, build_schedule
 from ecgjax.parallel import AXIS, Parallel, to_host
 from ecgjax.preprocess import Preprocess
 from ecgjax.tasks.task import Record, Task
-from ecgjax.workdir import CHECKPOINTS
+from ecgjax.workdir import CHECKPOINTS, predictions_file, read_arrays
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
@@ -98,6 +98,22 @@ class Experiment:
     def predict(self, members: list[state.Variables], split: Split) -> tuple[Predictions, float]:
         """Predictions for every record and view of a split, averaged over `members`; records a second."""
         return self.evaluator.predict(members, self.resident(split), split)
+
+
+def tuned_task(task: Task, workdir: Path) -> Task:
+    """`task` as it is tuned on the validation predictions of the run in `workdir`, which one without need not have.
+
+    Raises:
+      InputError: the task is to be tuned, and the run has not got that far.
+    """
+    path = workdir / predictions_file("validation")
+    if path.exists():
+        return task.tuned(read_arrays(path))
+    try:
+        # A task that looks for predictions has something to tune.
+        return task.tuned({})
+    except KeyError as error:
+        raise InputError(f"there is no {path}, on which {task.name} is tuned", "finish the run first") from error
 
 
 def load(config: ConfigDict, split: str) -> Split:

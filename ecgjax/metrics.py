@@ -48,7 +48,7 @@ def mean_defined(values: np.ndarray) -> np.ndarray:
     return ratio(np.where(defined, values, 0.0).sum(-1), defined.sum(-1))
 
 
-def _sum_by_group(weights: np.ndarray, group: np.ndarray, num_groups: int) -> np.ndarray:
+def sum_by_group(weights: np.ndarray, group: np.ndarray, num_groups: int) -> np.ndarray:
     """Sums `[..., n]` over the examples of each `group` `[n]`: `[..., num_groups]`."""
     n = len(group)
     members = scipy.sparse.csr_array((np.ones(n), (group, np.arange(n))), shape=(num_groups, n))
@@ -102,13 +102,26 @@ def ppv_at(prevalence: float, sensitivity: np.ndarray, specificity: np.ndarray) 
 
 def confusion_matrix(targets: np.ndarray, predicted: np.ndarray, weights: np.ndarray, num_classes: int) -> np.ndarray:
     """`[..., truth, prediction]` sums of weights, from class indices `[n]`."""
-    cells = _sum_by_group(weights, np.asarray(targets) * num_classes + predicted, num_classes**2)
+    cells = sum_by_group(weights, np.asarray(targets) * num_classes + predicted, num_classes**2)
     return cells.reshape(*cells.shape[:-1], num_classes, num_classes)
 
 
 def recall_by_class(confusion: np.ndarray) -> np.ndarray:
     """`[..., class]` from a confusion matrix; NaN for a class that does not occur."""
     return ratio(np.diagonal(confusion, axis1=-2, axis2=-1), confusion.sum(-1))
+
+
+def precision_by_class(confusion: np.ndarray) -> np.ndarray:
+    """`[..., class]` from a confusion matrix; 0 for one never predicted, NaN where it does not occur either."""
+    hits, named = np.diagonal(confusion, axis1=-2, axis2=-1), confusion.sum(-2)
+    return np.where((named > 0) | (confusion.sum(-1) == 0), ratio(hits, named), 0.0)
+
+
+def specificity_by_class(confusion: np.ndarray) -> np.ndarray:
+    """`[..., class]` from a confusion matrix: the share of other classes' weight that is not given to a class."""
+    total, hits = confusion.sum((-2, -1))[..., None], np.diagonal(confusion, axis1=-2, axis2=-1)
+    occurs, named = confusion.sum(-1), confusion.sum(-2)
+    return ratio(total - occurs - named + hits, total - occurs)
 
 
 def f1_by_class(confusion: np.ndarray) -> np.ndarray:
@@ -201,7 +214,7 @@ def calibration_bins(is_true: np.ndarray, probability: np.ndarray, weights: np.n
     """`[..., bin, 3]`: weight, mean probability and share that came true in equal-width bins of `probability` `[n]`."""
     bins = np.clip((np.asarray(probability) * NUM_CALIBRATION_BINS).astype(int), 0, NUM_CALIBRATION_BINS - 1)
     weight, expected, came_true = (
-        _sum_by_group(weights * factor, bins, NUM_CALIBRATION_BINS) for factor in (1.0, probability, is_true)
+        sum_by_group(weights * factor, bins, NUM_CALIBRATION_BINS) for factor in (1.0, probability, is_true)
     )
     return np.stack([weight, ratio(expected, weight), ratio(came_true, weight)], axis=-1)
 

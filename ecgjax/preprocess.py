@@ -14,6 +14,7 @@ import scipy.signal
 from ml_collections import ConfigDict
 
 from ecgjax.errors import InputError
+from ecgjax.options import fitting_options
 
 FILTERS = ("none", "bandpass", "wavelet_bandpass")
 NORMALISATIONS = ("none", "zscore")
@@ -53,7 +54,8 @@ class Preprocess:
     @classmethod
     def from_config(cls, config: ConfigDict) -> "Preprocess":
         """The one that `config.preprocess` describes."""
-        return cls(**config.preprocess.to_dict())
+        with fitting_options():
+            return cls(**config.preprocess.to_dict())
 
     def apply(self, signal_mv: np.ndarray, fs_hz: float) -> np.ndarray:
         """Resamples and filters `[..., time, lead]` recorded at `fs_hz`; float32 at `self.fs_hz`."""

@@ -13,12 +13,12 @@ from ecgjax import leads
 from ecgjax.data.records import GAIN, Split
 from ecgjax.errors import InputError
 from ecgjax.evaluate import Windows
-from ecgjax.experiment import build
+from ecgjax.experiment import build, tuned_task
 from ecgjax.lead_completion import completion_matrices, learnt_leads
 from ecgjax.preprocess import Preprocess
 from ecgjax.tasks.reconstruction import EVALUATED, RANDOM, Reconstruction
 from ecgjax.tasks.reconstruction_figures import named_for_set
-from ecgjax.workdir import RESULTS, predictions_file, read_arrays, read_config, read_results
+from ecgjax.workdir import RESULTS, read_config, read_results
 
 _WINDOWS_AT_ONCE = 16
 
@@ -127,10 +127,8 @@ def load_rebuilder(workdir: Path) -> Rebuilder:
     ids = np.array(["blank"])
     experiment = build(config, Split("blank", "test", ecg, GAIN, config.preprocess.fs_hz, leads.LEADS, ids, ids, {}))
     members = jax.device_get(experiment.members(workdir))
-    task = experiment.task
+    task = tuned_task(experiment.task, workdir)
     assert isinstance(task, Reconstruction)
-    if task.restore_variance:
-        task = task.tuned(read_arrays(workdir / predictions_file("validation")))
 
     @jax.jit
     def apply(shown: jax.Array) -> jax.Array:

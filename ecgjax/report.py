@@ -14,6 +14,8 @@ from ecgjax.clinical_plot import clinical_figure
 from ecgjax.report_age import age_section
 from ecgjax.report_diagnosis import precision_recall_section
 from ecgjax.report_files import RunFiles, read_run
+from ecgjax.report_heart import heart_section
+from ecgjax.report_heartbeat import heartbeat_section
 from ecgjax.report_page import Section, definitions, folded, image, page, paragraph, side_by_side, table, tiles
 from ecgjax.report_reconstruction import reconstruction_section
 
@@ -37,6 +39,8 @@ _LABELS = {
     "pearson_r": "Pearson r",
     "f1": "F1",
     "f1_ano": "F1 (A, N, O)",
+    "recording_accuracy": "accuracy, mean over recordings",
+    "recording_f1_v": "F1 of V, mean over recordings",
 }
 _UNITS = {"years": "years", "ms": "ms", "mv": "mV", "db": "dB"}
 _SHARES = (
@@ -67,7 +71,10 @@ _SECOND_DOTS = {
     "auprc": ("auprc_no_skill", "AUPRC (95 % interval)", "no skill"),
 }
 """Figure by class -> the figure that is drawn beside it, and what both are called."""
-_DRAWN_ELSEWHERE = ("threshold", "mae_years", "bias_years")
+_DRAWN_ELSEWHERE = (
+    *("threshold", "mae_years", "bias_years", "offset", "recording_accuracy", "recording_f1_v"),
+    *("mae_ms", "mae_upstroke_ms", "mae_apd90_ms"),
+)
 
 
 def write_report(workdir: str | Path) -> Path:
@@ -85,7 +92,7 @@ def write_report(workdir: str | Path) -> Path:
     run.figures_dir.mkdir(exist_ok=True)
     makers = (
         *(_headline, _curves, _confusion, _precision_recall, _classes, _ppv, _calibration, _regression, _age),
-        *(_rebuilt, _examples, _provenance),
+        *(_heartbeat, _heart, _rebuilt, _examples, _provenance),
     )
     sections = [section for maker in makers if (section := maker(run)) is not None]
     results = run.results
@@ -318,6 +325,14 @@ def _precision_recall(run: RunFiles) -> Section | None:
 
 def _age(run: RunFiles) -> Section | None:
     return age_section(run.results, run.predictions, run.figures_dir)
+
+
+def _heartbeat(run: RunFiles) -> Section | None:
+    return heartbeat_section(run.results, run.predictions, run.examples, run.figures_dir)
+
+
+def _heart(run: RunFiles) -> Section | None:
+    return heart_section(run.results, run.predictions, run.figures_dir)
 
 
 def _rebuilt(run: RunFiles) -> Section | None:

@@ -25,7 +25,7 @@ from ecgjax.crossval import joined
 from ecgjax.data.records import Split
 from ecgjax.errors import InputError
 from ecgjax.evaluate import Predictions
-from ecgjax.experiment import load
+from ecgjax.experiment import load, tuned_task
 from ecgjax.leads import LEADS
 from ecgjax.metrics import Metric
 from ecgjax.runlog import to_json, write_json
@@ -199,7 +199,8 @@ def analyse(
     scored = records.select(subgroups.rows_of(own.record_ids, records))
     superclass_of = subgroups.superclass_of_code(config.data.name, config.data.variant, config.data.dir)
     groups = subgroups.subgroups(scored.labels, superclass_of, min_records)
-    judged = judge(tasks.build(config), predictions, scored, groups, config.num_bootstrap)
+    task = tuned_task(tasks.build(config), workdir)
+    judged = judge(task, predictions, scored, groups, config.num_bootstrap)
     associated = associations(own, scored, groups)
     of_leads, figures = lead_figures(predictions)
     shown = headlines(judged)

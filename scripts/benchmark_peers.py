@@ -2,14 +2,15 @@
 
     pip install -e ".[peers]" && python scripts/benchmark_peers.py
     python scripts/benchmark_peers.py --task=lead_id --dataset=ptbxl
+    python scripts/benchmark_peers.py --task=heartbeat
 
-reversal: the default network, here and in PyTorch. lead_id: the published network in PyTorch and here, trained on whole
-records in batches of 38 as published, and the default network with its own config. All hold the same records in memory;
-what is trained in both draws the same crops' lengths, batches and augmentations and updates the same weights, and the
-outputs on shared weights are compared first. Each trains in a process of its own, with its own memory and threads, and
-blocks of steps are timed in turn, so that a machine whose speed drifts slows all. Prints a line for each and the ratios
-to PyTorch; --output writes JSON. Where other programs share the cores, OMP_WAIT_POLICY=passive keeps the threads of
-PyTorch from waiting in loops.
+reversal: the default network, here and in PyTorch. heartbeat: the published network of one beat in both. lead_id: the
+published network in PyTorch and here, trained on whole records in batches of 38 as published, and the default network
+with its own config. All hold the same records in memory; what is trained in both draws the same crops' lengths, batches
+and augmentations and updates the same weights, and the outputs on shared weights are compared first. Each trains in a
+process of its own, with its own memory and threads, and blocks of steps are timed in turn, so that a machine whose
+speed drifts slows all. Prints a line for each and the ratios to PyTorch; --output writes JSON. Where other programs
+share the cores, OMP_WAIT_POLICY=passive keeps the threads of PyTorch from waiting in loops.
 """
 
 import dataclasses
@@ -36,14 +37,14 @@ import torch
 from absl import flags
 from ml_collections import ConfigDict
 
-from configs import lead_id, reversal
-from ecgjax import cli, experiment, models
+from configs import heartbeat, lead_id, reversal
+from ecgjax import cli, experiment, models, tasks
 from ecgjax.beats import BeatWindow, average_beat
 from ecgjax.data.records import Split
 from ecgjax.data.resident import BatchOrder
-from scripts import torch_lead_set_net, torch_peer
+from scripts import torch_beat_cnn, torch_lead_set_net, torch_peer
 
-_TASK = flags.DEFINE_enum("task", "reversal", ("reversal", "lead_id"), "which task to train")
+_TASK = flags.DEFINE_enum("task", "reversal", ("reversal", "lead_id", "heartbeat"), "which task to train")
 _DATA_DIR = flags.DEFINE_string("data_dir", "", "where the prepared dataset lies; TFDS's own default otherwise")
 _DATASET = flags.DEFINE_string("dataset", "simulated", "which dataset to train on")
 _BLOCKS = flags.DEFINE_integer("blocks", 15, "timed blocks of each", lower_bound=3)
@@ -126,6 +127,23 @@ def check_lead_id(config: ConfigDict, ecg_mv: np.ndarray) -> None:
     np.testing.assert_allclose(outputs, np.asarray(ours), atol=1e-3)
 
 
+def check_heartbeat(config: ConfigDict, train: Split) -> None:
+    """Raises AssertionError unless both show a beat alike and both networks agree about it."""
+    peer = torch_beat_cnn.Trainer(train, config, compile_step=False)
+    index, task = np.arange(min(256, len(train))), tasks.build(config)
+    targets = {name: values[index] for name, values in task.targets(train).items()}
+    record = {"signal_mv": train.ecg[index] / np.float32(train.gain), **targets}
+    shown = jax.jit(jax.vmap(lambda one: task.evaluation_view(one, jnp.int32(0))["signal_mv"]))(record)
+    np.testing.assert_allclose(peer.view(torch.from_numpy(index)).numpy(), shown, atol=1e-5)
+    module = models.build(config.model, task.num_outputs, jnp.dtype("float32"), None)
+    variables = jax.jit(lambda key: module.init(key, shown[:1], is_training=False))(jax.random.key(0))
+    peer.network.load_flax(variables["params"])
+    with torch.no_grad():
+        outputs = peer.network.eval()(torch.from_numpy(np.array(shown))).numpy()
+    ours = jax.jit(lambda signal_mv: module.apply(variables, signal_mv, is_training=False))(shown)
+    np.testing.assert_allclose(outputs, np.asarray(ours), atol=1e-4)
+
+
 def loaded(task_config: ModuleType, args: str = "") -> tuple[ConfigDict, Split]:
     """A config with the dataset of the command line, and its training split."""
     config = task_config.get_config(_DATASET.value + args)
@@ -153,12 +171,22 @@ def published_in_torch() -> Contestant:
     return trained_in_torch(peer.step, config, train, max(_STEPS.value // 10, 1))
 
 
+def heartbeat_in_torch() -> Contestant:
+    config, train = loaded(heartbeat, ",model=beat_cnn")
+    peer = torch_beat_cnn.Trainer(train, config, _COMPILE.value)
+    return trained_in_torch(peer.step, config, train, _STEPS.value)
+
+
 CONTESTANTS: dict[str, dict[str, Callable[[], Contestant]]] = {
     "reversal": {PEER: reversal_in_torch, "ecgjax": lambda: trained_here(*loaded(reversal), _STEPS.value)},
     "lead_id": {
         PEER: published_in_torch,
         "ecgjax, published network": lambda: trained_here(*loaded_published(), max(_STEPS.value // 10, 1)),
         "ecgjax": lambda: trained_here(*loaded(lead_id), _STEPS.value),
+    },
+    "heartbeat": {
+        PEER: heartbeat_in_torch,
+        "ecgjax": lambda: trained_here(*loaded(heartbeat, ",model=beat_cnn"), _STEPS.value),
     },
 }
 
@@ -207,6 +235,9 @@ def check() -> Split:
     if _TASK.value == "lead_id":
         config, train = loaded_published()
         check_lead_id(config, train.ecg[:8].astype(np.float32) / train.gain)
+    elif _TASK.value == "heartbeat":
+        config, train = loaded(heartbeat, ",model=beat_cnn")
+        check_heartbeat(config, train)
     else:
         config, train = loaded(reversal)
         window = BeatWindow(fs_hz=config.preprocess.fs_hz, **config.beat.to_dict())

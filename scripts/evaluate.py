@@ -16,9 +16,9 @@ from absl import flags
 from ecgjax import cli
 from ecgjax.errors import InputError
 from ecgjax.evaluate import figures, results_of
-from ecgjax.experiment import build, load
+from ecgjax.experiment import build, load, tuned_task
 from ecgjax.runlog import results_table, write_json
-from ecgjax.workdir import predictions_file, read_arrays, read_config
+from ecgjax.workdir import read_config
 
 
 def score(workdir: Path, split: str, dataset: str | None, data_dir: str | None) -> dict[str, Any]:
@@ -31,10 +31,10 @@ def score(workdir: Path, split: str, dataset: str | None, data_dir: str | None) 
         config.data.dir = data_dir
     records = load(config, split)
     experiment = build(config, records)
+    task = tuned_task(experiment.task, workdir)
     members = experiment.members(workdir)
     began = time.perf_counter()
     predictions, records_per_s = experiment.predict(members, records)
-    task = experiment.task.tuned(read_arrays(workdir / predictions_file("validation")))
     metrics = figures(task, predictions, config.num_bootstrap)
     wall_s = time.perf_counter() - began
     return results_of(config, records, metrics, {}, wall_s=wall_s, records_per_s=records_per_s)

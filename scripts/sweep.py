@@ -129,15 +129,16 @@ def collect(runs: list[Run], split: str) -> list[Variation]:
                 label,
                 [read_config(run.workdir).seed for run in own],
                 [comparison.answers(predicted) for predicted in predictions],
-                [_metrics(run.config, predicted) for run, predicted in zip(own, predictions, strict=True)],
+                [_metrics(run, predicted) for run, predicted in zip(own, predictions, strict=True)],
             )
         )
     return collected
 
 
-def _metrics(config: ConfigDict, predictions: Predictions) -> dict[str, Metric]:
+def _metrics(run: Run, predictions: Predictions) -> dict[str, Metric]:
     of_rows = {name: values for name, values in predictions.items() if name != "class_names"}
-    return tasks.build(config).metrics(of_rows, config.num_bootstrap)
+    task = experiment.tuned_task(tasks.build(run.config), run.workdir)
+    return task.metrics(of_rows, run.config.num_bootstrap)
 
 
 def summarise(

@@ -12,22 +12,28 @@ from absl import flags
 
 # Before JAX is imported: results are compared to the last bit, and tests run on any machine.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# Many tests, and the processes that they start, compile the same steps.
-_COMPILED = tempfile.TemporaryDirectory(prefix="ecgjax-tests-")
-os.environ["JAX_COMPILATION_CACHE_DIR"] = _COMPILED.name
-os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+# Most of the time goes into compiling, which is quicker where the results run more slowly.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+# Many tests, the workers that share them and the processes that they start compile the same steps.
+_COMPILED = None if "PYTEST_XDIST_WORKER" in os.environ else tempfile.TemporaryDirectory(prefix="ecgjax-tests-")
+if _COMPILED is not None:
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = _COMPILED.name
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 
 def pytest_unconfigure() -> None:
-    _COMPILED.cleanup()
+    if _COMPILED is not None:
+        _COMPILED.cleanup()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     # wfdb 4.3 on import, under pandas 3.1.
     config.addinivalue_line("filterwarnings", "ignore:The inplace keyword in DataFrame")
+    # A step that another worker is just writing is compiled once more.
+    config.addinivalue_line("filterwarnings", "ignore:Error reading persistent compilation cache entry")
     # Libraries read absl flags, which pytest does not parse.
     flags.FLAGS.mark_as_parsed()
 

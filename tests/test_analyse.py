@@ -2,23 +2,22 @@
 
 import dataclasses
 import json
-import subprocess
-import sys
-from pathlib import Path
 from unittest import mock
 
+import commands
 import fake_task
 import numpy as np
 import pytest
 from test_comparison import lead_predictions
 
+from configs import diagnosis
 from ecgjax.errors import InputError
 from ecgjax.runlog import write_json
+from ecgjax.scp import SIX
 from ecgjax.tasks.lead_id_figures import lead_id_figures
 from ecgjax.workdir import CONFIG, predictions_file, write_arrays
 from scripts import analyse
 
-ROOT = Path(__file__).parent.parent
 NAMES = ("I", "V1", "V2")
 
 
@@ -29,6 +28,9 @@ class NamesLeads:
         assert set(map(len, predictions.values())) == {len(predictions["scores"])}
         arrays = (predictions[name] for name in ("scores", "assigned", "patient_ids"))
         return lead_id_figures(*arrays, NAMES, num_bootstrap)
+
+    def tuned(self, predictions):
+        return self
 
 
 def labelled_split(config, split):
@@ -51,16 +53,20 @@ def write_run(workdir, predictions, split="test", kfold=0):
 
 
 @pytest.fixture
-def installed(tmp_path):
-    """The analysis finds the labelled dataset and the task."""
+def labelled(tmp_path):
+    """The analysis finds the labelled dataset."""
     dataset = tmp_path / "data" / "simulated" / "full" / "1.0.0"
     dataset.mkdir(parents=True)
     (dataset / "dataset_info.json").write_text("{}")
-    with (
-        mock.patch.object(analyse, "load", labelled_split),
-        mock.patch.object(analyse.tasks, "build", return_value=NamesLeads()),
-    ):
+    with mock.patch.object(analyse, "load", labelled_split):
         yield str(tmp_path / "data")
+
+
+@pytest.fixture
+def installed(labelled):
+    """And the task."""
+    with mock.patch.object(analyse.tasks, "build", return_value=NamesLeads()):
+        yield labelled
 
 
 def leads_of(split, num_records, seed):
@@ -118,6 +124,26 @@ def test_any_task_is_analysed(installed, tmp_path):
     assert "fake/test" not in text
 
 
+def test_thresholds_are_those_of_the_validation_records(labelled, tmp_path):
+    records = fake_task.fake_split("test", 12)
+    is_class = np.arange(12)[:, None] % (2 + np.arange(6)) == 0
+    predictions = {
+        "scores": (0.2 + 0.1 * is_class).astype(np.float32),
+        "targets": is_class.astype(np.int8),
+        "record_ids": records.record_ids,
+        "patient_ids": records.patient_ids,
+        "view": np.zeros(12, int),
+        "class_names": np.array(SIX),
+    }
+    workdir = write_run(tmp_path / "run", predictions)
+    write_json(workdir / CONFIG, diagnosis.get_config("labels=six").to_dict())
+    with pytest.raises(InputError, match=r"predictions_validation.npz, on which diagnosis is tuned; finish the run"):
+        analyse.analyse(workdir, None, "test", 1, labelled)
+    write_arrays(workdir / predictions_file("validation"), predictions)
+    content, _, _ = analyse.analyse(workdir, None, "test", 1, labelled)
+    assert content["subgroups"][0]["metrics"]["macro_f1"]["value"] == 1
+
+
 def test_missing_predictions_are_named(installed, tmp_path):
     workdir = write_run(tmp_path / "run", leads_of("test", 12, 0))
     with pytest.raises(InputError, match=r"there is no .*predictions_validation.npz; finish the run first"):
@@ -132,8 +158,7 @@ def test_runs_without_a_lead_in_common_are_refused(installed, tmp_path):
 
 
 def test_a_workdir_that_is_none_ends_in_one_line(tmp_path):
-    command = [sys.executable, "scripts/analyse.py", f"--workdir={tmp_path}"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = commands.run("scripts/analyse.py", f"--workdir={tmp_path}")
     assert done.returncode == 2
     assert done.stderr == f"error: there is no {tmp_path / 'config.json'}; give the --workdir of a run\n"
     assert not list(tmp_path.iterdir())

@@ -25,7 +25,7 @@ def on_leads(matrix):
 def test_turning_the_heart_turns_the_dipole_and_leaves_the_rest():
     signal = np.asarray(random_leads(), float)
     about_z = jnp.array([0.0, 0.0, 0.3])
-    turned = signal @ np.asarray(augment.turn_heart(about_z, jnp.zeros(3))).T
+    turned = signal @ np.asarray(jax.jit(augment.turn_heart)(about_z, jnp.zeros(3))).T
     assert_obeys_einthoven(turned)
     independent = [leads.LEADS.index(name) for name in leads.INDEPENDENT_LEADS]
     dower = np.asarray(augment.DOWER)
@@ -55,19 +55,21 @@ def test_no_displacement_is_no_change():
 
 def test_varied_body_obeys_einthoven_and_differs_by_key():
     signal = random_leads()
-    first, second = (signal @ augment.vary_body(jax.random.key(k), 0.1, 0.1, 0.2, 0.2).T for k in (1, 2))
+    vary = jax.jit(lambda key: augment.vary_body(key, 0.1, 0.1, 0.2, 0.2))
+    first, second = (signal @ vary(jax.random.key(k)).T for k in (1, 2))
     assert_obeys_einthoven(first)
     assert jnp.max(jnp.abs(first - second)) > 0.01
 
 
 def test_nothing_to_vary_is_the_identity_on_possible_records():
     signal = random_leads()
-    np.testing.assert_allclose(signal @ augment.vary_body(jax.random.key(0), 0.0, 0.0, 0.0, 0.0).T, signal, atol=1e-5)
+    matrix = jax.jit(lambda key: augment.vary_body(key, 0.0, 0.0, 0.0, 0.0))(jax.random.key(0))
+    np.testing.assert_allclose(signal @ matrix.T, signal, atol=1e-5)
 
 
 def test_electrode_noise_obeys_einthoven_and_has_its_level():
     keys = jax.random.split(jax.random.key(0), 400)
-    noise = jax.vmap(lambda key: augment.electrode_noise(key, 300, 0.1))(keys)
+    noise = jax.jit(jax.vmap(lambda key: augment.electrode_noise(key, 300, 0.1)))(keys)
     assert_obeys_einthoven(noise)
     # A chest lead is its electrode less a third of each limb electrode: variance 1 + 3/9.
     rms = np.sqrt(np.mean(np.asarray(noise[..., 6:]) ** 2))
@@ -107,7 +109,7 @@ def test_hidden_leads_never_leak():
 
 
 def test_random_leads_reach_every_number_of_leads_and_never_none():
-    drawn = np.array(jax.vmap(augment.random_leads)(jax.random.split(jax.random.key(0), 4000)))
+    drawn = np.array(jax.jit(jax.vmap(augment.random_leads))(jax.random.split(jax.random.key(0), 4000)))
     assert drawn.any(axis=1).all()
     assert set(drawn.sum(axis=1)) == set(range(1, 13))
     assert 0.04 < drawn.all(axis=1).mean() < 0.11

@@ -1,10 +1,9 @@
 """The command that eliminates leads: what it writes, and what it refuses on one line."""
 
 import json
-import subprocess
-import sys
 from unittest import mock
 
+import commands
 import lead_run
 import numpy as np
 import pytest
@@ -104,7 +103,6 @@ def test_trainings_are_checked_before_any_begins(tmp_path):
 
 
 def test_a_folder_without_a_run_is_told_on_one_line(tmp_path):
-    command = [sys.executable, "scripts/eliminate_leads.py", f"--workdir={tmp_path}"]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=250)
+    result = commands.run("scripts/eliminate_leads.py", f"--workdir={tmp_path}")
     assert result.returncode == 2
     assert result.stderr == f"error: there is no {tmp_path}/config.json; give the --workdir of a run\n"

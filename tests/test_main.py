@@ -1,15 +1,14 @@
 import importlib
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
+import commands
 import pytest
 from fake_task import fake_config, fake_load
 
 from configs import common
-from ecgjax import main, train
+from ecgjax import cli, main, train
 from ecgjax.cli import set_field
 from ecgjax.errors import InputError
 
@@ -65,12 +64,11 @@ def test_right_command_lines_need_no_explanation(config_file):
 
 
 def test_command_ends_with_one_line_and_status_2(config_file, tmp_path):
-    command = [sys.executable, "-m", "ecgjax.main", f"--config={config_file}", f"--workdir={tmp_path / 'run'}"]
     for wrong, message in (
         ("--config.bach_size=8", "error: config has no field 'bach_size'; its fields are "),
         ("--config.task=unknown", "error: unknown task 'unknown'; use one of "),
     ):
-        done = subprocess.run([*command, wrong], cwd=ROOT, capture_output=True, text=True, check=False)
+        done = commands.run("-m", "ecgjax.main", f"--config={config_file}", f"--workdir={tmp_path / 'run'}", wrong)
         assert done.returncode == 2
         assert done.stdout == ""
         assert done.stderr.startswith(message)
@@ -105,6 +103,7 @@ def test_arguments_after_the_config_file():
     assert (config.schedule.learning_rate, config.seed) == (0.5, 3)
     common.parse_args(config, "ptbxl", {})
     assert config.data.variant == "100hz"
+    config = common.base()
     assert common.parse_args(config, "smoke,simulated", {})
     assert (config.data.name, config.data.variant) == ("simulated", "smoke")
     assert config.num_steps <= 20
@@ -139,15 +138,26 @@ def test_script_scores_a_run_again(fake, tmp_path, monkeypatch):
     monkeypatch.setattr(script, "load", fake_load)
     again = script.score(tmp_path, "test", None, None)
     assert again["metrics"] == results["metrics"]
+    (tmp_path / "predictions_validation.npz").unlink()
+    assert script.score(tmp_path, "test", None, None)["metrics"] == results["metrics"]
     assert script.score(tmp_path, "validation", "other/variant", "elsewhere")["n_records"] == 13
     with pytest.raises(InputError, match=r"there is no .*config.json; give the --workdir of a run"):
         script.score(tmp_path / "nowhere", "test", None, None)
 
 
 def test_script_ends_with_one_line_and_status_2(tmp_path):
-    command = [sys.executable, "scripts/evaluate.py", f"--workdir={tmp_path}"]
-    done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True
-    )
+    done = commands.run("scripts/evaluate.py", f"--workdir={tmp_path}")
     assert done.returncode == 2
     assert done.stderr == f"error: there is no {tmp_path}/config.json; give the --workdir of a run\n"
+
+
+def test_an_option_that_a_config_lacks_is_told_on_one_line(monkeypatch, capsys):
+    monkeypatch.setattr(cli.app, "run", lambda main, flags_parser: main([]))
+    with pytest.raises(SystemExit) as ended:
+        cli.run(lambda: fake_config().evaluation.overlap)
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: the config lacks the option 'overlap'; add it as configs/ describes it")
+    assert said.count("\n") == 1
+    with pytest.raises(AttributeError, match="overlap"):
+        cli.run(lambda: cli.overlap)

@@ -1,11 +1,9 @@
 """scripts/reconstruct.py: what it writes, says and refuses."""
 
 import dataclasses
-import subprocess
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
+import commands
 import numpy as np
 import pytest
 import rebuilt_run
@@ -18,7 +16,6 @@ from ecgjax.preprocess import resample
 from ecgjax.rebuilder import load_rebuilder
 from scripts import reconstruct as command
 
-ROOT = Path(__file__).parent.parent
 TRUE_MV = resample(rebuilt_run.signals(1, seed=7)[0], 100.0, 500.0)
 """[time, 12] at 500 Hz."""
 
@@ -124,10 +121,7 @@ def test_bad_input_is_refused_and_nothing_written(run, tmp_path, monkeypatch, gi
 
 
 def test_the_command_ends_on_one_line_with_status_2(tmp_path):
-    result = subprocess.run(
-        [sys.executable, "scripts/reconstruct.py", f"--workdir={tmp_path}", f"--record={tmp_path}/x.hea",
-         f"--output={tmp_path}"],
-        cwd=ROOT, capture_output=True, text=True,
-    )  # fmt: skip
+    options = (f"--workdir={tmp_path}", f"--record={tmp_path}/x.hea", f"--output={tmp_path}")
+    result = commands.run("scripts/reconstruct.py", *options)
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr == f"error: {tmp_path}/x: no file {tmp_path}/x.hea; restore the record\n"

@@ -1,11 +1,9 @@
 """scripts/repair.py: what it says, writes and refuses."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
+import commands
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -19,7 +17,6 @@ from ecgjax.placements.evidence import Evidence
 from ecgjax.preprocess import Preprocess
 from scripts import repair as command
 
-ROOT = Path(__file__).parent.parent
 RNG = np.random.default_rng(0)
 TRUE = np.rint((36 * RNG.integers(-30, 31, (60, 9))) @ leads.LEADS_FROM_ELECTRODES.T)
 """[time, lead] in microvolts; every record of these tests is this one, rewired."""
@@ -172,9 +169,6 @@ def test_bad_input_is_refused_and_nothing_written(run, tmp_path, monkeypatch, gi
 
 
 def test_the_command_ends_on_one_line_with_status_2(tmp_path):
-    result = subprocess.run(
-        [sys.executable, "scripts/repair.py", f"--workdir={tmp_path}", f"--record={tmp_path}/x.hea", "--dry_run"],
-        cwd=ROOT, capture_output=True, text=True,
-    )  # fmt: skip
+    result = commands.run("scripts/repair.py", f"--workdir={tmp_path}", f"--record={tmp_path}/x.hea", "--dry_run")
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr == f"error: {tmp_path}/x: no file {tmp_path}/x.hea; restore the record\n"

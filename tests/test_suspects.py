@@ -2,11 +2,9 @@
 
 import csv
 import json
-import subprocess
-import sys
-from pathlib import Path
 from unittest import mock
 
+import commands
 import fake_task
 import jax.numpy as jnp
 import numpy as np
@@ -22,7 +20,6 @@ from ecgjax.preprocess import Preprocess
 from ecgjax.runlog import write_json
 from scripts import suspects
 
-ROOT = Path(__file__).parent.parent
 WIRED = (leads.CORRECT, leads.swap(("V1", "V2")), leads.swap(("RA", "LA")), leads.swap(("RA", "RL")), leads.CORRECT)
 SETTINGS = {"workdir": "run", "split": "test", "prevalence": 0.02, "probability": 0.5}
 
@@ -149,7 +146,6 @@ def test_an_ensemble_has_the_mean_log_likelihood_of_its_members():
 
 
 def test_a_workdir_that_is_none_ends_in_one_line(tmp_path):
-    command = [sys.executable, "scripts/suspects.py", f"--workdir={tmp_path}", "--split=all", "--prevalence=0.1"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = commands.run("scripts/suspects.py", f"--workdir={tmp_path}", "--split=all", "--prevalence=0.1")
     assert done.returncode == 2
     assert done.stderr == f"error: there is no {tmp_path / 'config.json'}; give the --workdir of a run\n"

@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 from test_comparison import lead_predictions
 
+from configs import diagnosis
 from ecgjax.analysis import comparison
 from ecgjax.errors import InputError
 from ecgjax.metrics import Metric
-from ecgjax.workdir import predictions_file, read_arrays, read_config
+from ecgjax.runlog import write_json
+from ecgjax.scp import SIX
+from ecgjax.workdir import CONFIG, predictions_file, read_arrays, read_config, write_arrays
 from scripts import sweep
 
 SWEEPS = {"rates": ("schedule.learning_rate", (1e-3, 0.1)), "flags": ("dtype", ["bfloat16"], {"ema_decay": 0.5})}
@@ -76,6 +79,19 @@ def test_a_sweep_trains_resumes_and_summarises(fake, tmp_path, capsys):
     capsys.readouterr()
     assert sweep.sweep(config, varied, [], folder, "test") == text
     assert capsys.readouterr().err.count("holds a finished run") == 2
+
+
+def test_runs_are_judged_as_their_validation_records_tuned_them(tmp_path):
+    config = diagnosis.get_config("labels=six")
+    config.num_bootstrap = 0
+    write_json(tmp_path / CONFIG, config.to_dict())
+    ids, is_class = np.arange(60).astype(str), np.random.default_rng(0).uniform(size=(60, 6)) < 0.3
+    found = {"record_ids": ids, "patient_ids": ids, "view": np.zeros(60, int), "targets": is_class.astype(np.int8),
+             "class_names": np.array(SIX)}  # fmt: skip
+    for split in ("validation", "test"):
+        write_arrays(tmp_path / predictions_file(split), {**found, "scores": (0.2 + 0.1 * is_class).astype(np.float32)})
+    ((of_run,),) = (variation.metrics for variation in sweep.collect([sweep.Run("one", config, tmp_path)], "test"))
+    assert of_run["macro_f1"].value == 1
 
 
 def test_a_run_that_diverges_is_left_out(fake, tmp_path):

@@ -90,10 +90,14 @@ def last_step(workdir) -> int:
     return max((int(name) for name in names if name.isdigit()), default=0)
 
 
+NUM_STEPS = 1500
+"""Enough to stop the run twice before it ends."""
+
+
 def test_killed_and_terminated_run_resumes(tmp_path, start_fake):
-    overrides = ("num_steps=3000", "checkpoint_every=50", "eval_every=100", "log_every=25")
+    overrides = (f"num_steps={NUM_STEPS}", "checkpoint_every=50", "eval_every=100", "log_every=25")
     config = fake_config()
-    config.num_steps, config.checkpoint_every, config.eval_every, config.log_every = 3000, 50, 100, 25
+    config.num_steps, config.checkpoint_every, config.eval_every, config.log_every = NUM_STEPS, 50, 100, 25
 
     def started(first_step: int):
         process = start_fake(tmp_path / "parts", *overrides)
@@ -108,7 +112,7 @@ def test_killed_and_terminated_run_resumes(tmp_path, start_fake):
     process.kill()
     process.wait()
     killed_at = last_step(tmp_path / "parts")
-    assert 0 < killed_at < 3000
+    assert 0 < killed_at < NUM_STEPS
 
     process = started(killed_at)
     process.send_signal(signal.SIGTERM)
@@ -117,7 +121,7 @@ def test_killed_and_terminated_run_resumes(tmp_path, start_fake):
     assert f"resuming {tmp_path / 'parts'} at step {killed_at}" in error
     stopped_at = last_step(tmp_path / "parts")
     assert f"stopped by SIGTERM at step {stopped_at}; saved; the same command resumes" in error
-    assert killed_at < stopped_at < 3000
+    assert killed_at < stopped_at < NUM_STEPS
 
     train_and_evaluate(config, tmp_path / "parts")
     train_and_evaluate(config, tmp_path / "whole")

@@ -15,6 +15,9 @@ from ecgjax.errors import InputError
 from ecgjax.evaluate import Predictions
 from ecgjax.metrics import McNemar, Metric
 
+# What single precision makes of a label that is wholly excluded must not be an infinite loss.
+_LEAST_PROBABILITY = 1e-7
+
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
@@ -23,7 +26,7 @@ class Answer:
     Attributes:
       whole: name of the share of records that are wholly right; "" where a record has one part or is never right.
       parts: names of the parts.
-      right: `[record, part]`, bool; errors as float in a regression.
+      right: `[record, part]`, bool; errors as float where answers are more or less right.
       weights: `[record, part]`, of sum 1 for each record.
     """
 
@@ -65,7 +68,7 @@ class Comparison:
       parts: those that both have.
       first, second: the figure of each.
       difference: first minus second, with an interval by patient.
-      mcnemar: exact test of who is right, for each pair of runs; empty in a regression.
+      mcnemar: exact test of who is right, for each pair of runs; empty where answers are more or less right.
       is_independent: whether the examples of the test are records, not several parts of each.
     """
 
@@ -87,8 +90,9 @@ class Comparison:
 def answers(predictions: Predictions) -> Answers:
     """What a `predictions_SPLIT.npz` holds, judged.
 
-    Leads named by `lead_id` are parts under two decodings; views are parts of any other task that has several, weighed
-    for an even prior where it tells whether anything is wrong at all.
+    Leads named by `lead_id` are parts under two decodings, labels that may hold together are parts with the log loss of
+    each; views are parts of any other task that has several, weighed for an even prior where it tells whether anything
+    is wrong at all.
 
     Raises:
       InputError: the records were not all presented the same number of times.
@@ -102,6 +106,8 @@ def answers(predictions: Predictions) -> Answers:
     scores, targets = predictions["scores"][order], predictions["targets"][order]
     if "assigned" in predictions:
         of = _of_leads(scores[:, 0], predictions["assigned"][order[:, 0]], predictions["class_names"])
+    elif targets.ndim == 3 and np.issubdtype(targets.dtype, np.integer):
+        of = _of_labels(scores[:, 0], targets[:, 0].astype(bool), predictions["class_names"])
     else:
         of = _of_views(scores, targets, predictions["any_reversal"][order] if "any_reversal" in predictions else None)
     return Answers(record_ids, predictions["patient_ids"][first], of)
@@ -115,6 +121,13 @@ def _of_leads(scores: np.ndarray, assigned: np.ndarray, class_names: np.ndarray)
         f"lead_accuracy{suffix}": Answer(f"set_accuracy{suffix}", parts, named == truth, weights)
         for named, suffix in ((scores.argmax(axis=-1), ""), (assigned, "_assigned"))
     }
+
+
+def _of_labels(scores: np.ndarray, targets: np.ndarray, class_names: np.ndarray) -> dict[str, Answer]:
+    """From `[record, label]` each."""
+    probability = np.where(targets, scores, 1 - scores.astype(float))
+    loss = -np.log(np.maximum(probability, _LEAST_PROBABILITY))
+    return {"log_loss": Answer("", tuple(map(str, class_names)), loss, np.full(loss.shape, 1 / loss.shape[1]))}
 
 
 def _of_views(scores: np.ndarray, targets: np.ndarray, any_reversal: np.ndarray | None) -> dict[str, Answer]:

@@ -5,6 +5,7 @@ import functools
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ecgjax.errors import InputError
 from ecgjax.models.layers import Dense, add_bias
@@ -75,6 +76,34 @@ class Conv(nn.Module):
         return add_bias(y, self.param("bias", nn.initializers.zeros, (self.features,)).astype(self.dtype))
 
 
+def adaptive_mean(x: jax.Array, num_bins: int) -> jax.Array:
+    """`[batch, time, channel]` -> `[batch, num_bins, channel]`: means of equal stretches, which overlap where needed.
+
+    The stretches are those of PyTorch's AdaptiveAvgPool.
+    """
+    sample, edge = np.arange(x.shape[1]), np.arange(num_bins + 1) * x.shape[1]
+    is_in = (sample >= edge[:-1, None] // num_bins) & (sample < -(-edge[1:, None] // num_bins))
+    weight = is_in / is_in.sum(axis=1, keepdims=True)
+    return jnp.einsum("bt,ntc->nbc", weight.astype(x.dtype), x)
+
+
+def flat_rows(head: nn.Module, x: jax.Array, first: str) -> jax.Array:
+    """`[batch, time, channel]` -> `[batch, time * channel]` for the dense layer of `head` that is named `first`.
+
+    Raises:
+      InputError: the signal is not as long as those that the parameters are for.
+    """
+    rows = x.reshape(len(x), -1)
+    trained = head.variables.get("params", {}).get(first)
+    if trained is not None and len(trained["kernel"]) != rows.shape[-1]:
+        raise InputError(
+            f"the signal ends in {rows.shape[-1]} values where the network's first dense layer reads "
+            f"{len(trained['kernel'])}, since its length is not that of training",
+            "show it windows of data.crop_s: set evaluation.window_stride_s",
+        )
+    return rows
+
+
 class FlatHead(nn.Module):
     """Every sample of every channel into dense layers: a rectified one where `hidden` is not 0, then the output.
 
@@ -92,19 +121,8 @@ class FlatHead(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """`[batch, time, channel]` -> `[batch, num_outputs]`.
-
-        Raises:
-          InputError: the signal is not as long as those that the parameters are for.
-        """
-        rows, first = x.reshape(len(x), -1), "hidden" if self.hidden else "out"
-        trained = self.variables.get("params", {}).get(first)
-        if trained is not None and len(trained["kernel"]) != rows.shape[-1]:
-            raise InputError(
-                f"the signal ends in {rows.shape[-1]} values where the network's first dense layer reads "
-                f"{len(trained['kernel'])}, since its length is not that of training",
-                "show it windows of data.crop_s: set evaluation.window_stride_s",
-            )
+        """`[batch, time, channel]` -> `[batch, num_outputs]`."""
+        rows = flat_rows(self, x, "hidden" if self.hidden else "out")
         if self.hidden:
             rows = nn.relu(Dense(self.hidden, self.dtype, name="hidden")(rows))
         return nn.Dense(self.num_outputs, name="out")(rows.astype(jnp.float32))

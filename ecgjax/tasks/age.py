@@ -90,7 +90,7 @@ class Age:
         return {}
 
     def tuned(self, predictions: dict[str, np.ndarray]) -> Task:
-        if "spread_years" not in predictions:
+        if self.loss_name != "gaussian":
             return self
         scale = best_scale(predictions["targets"], predictions["scores"], predictions["spread_years"])
         return dataclasses.replace(self, spread_scale=scale)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import scipy.stats
+import sklearn.metrics
 
 from ecgjax.analysis import comparison
 from ecgjax.errors import InputError
@@ -121,6 +122,22 @@ def test_regressions_are_compared_by_absolute_error():
     runs = [comparison.answers({**common, "scores": truth_years[:, None] + error}) for error in (1.0, -4.0)]
     (found,) = comparison.compare(runs[:1], runs[1:], num_bootstrap=20)
     assert (found.name, found.mcnemar, found.difference.value) == ("absolute_error", (), -3.0)
+
+
+def test_labels_are_compared_by_the_log_loss_of_those_that_both_have():
+    rng = np.random.default_rng(0)
+    truth, scores = rng.uniform(size=(30, 3)) < 0.4, rng.uniform(0.01, 0.99, size=(2, 30, 3)).astype(np.float32)
+    ids = np.arange(30).astype(str)
+    common = {"targets": truth.astype(np.int8), "record_ids": ids, "patient_ids": ids, "view": np.zeros(30, int)}
+    names = np.array(["AFIB", "STACH", "LBBB"]), np.array(["AFIB", "STACH", "NORM"])
+    runs = [
+        comparison.answers({**common, "scores": of_run, "class_names": of_names})
+        for of_run, of_names in zip(scores, names, strict=True)
+    ]
+    (found,) = comparison.compare(runs[:1], runs[1:], num_bootstrap=20)
+    expected = [np.mean([sklearn.metrics.log_loss(truth[:, i], s[:, i]) for i in range(2)]) for s in scores]
+    assert (found.name, found.parts, found.mcnemar) == ("log_loss", ("AFIB", "STACH"), ())
+    np.testing.assert_allclose([found.first.value, found.second.value], expected, rtol=1e-5)
 
 
 def test_runs_that_cannot_be_compared_are_refused():

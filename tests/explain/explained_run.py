@@ -84,5 +84,6 @@ def fake_run(num_records=11, task=None, module=None, seed=0) -> Run:
     with fake_task.installed():
         built = experiment.build(config, split)
     built = dataclasses.replace(built, task=task or built.task, module=module or built.module)
-    variables = built.module.init(jax.random.key(seed), jnp.zeros((1, 40, 3)), is_training=False)
+    start = jax.jit(lambda key: built.module.init(key, jnp.zeros((1, 40, 3)), is_training=False))
+    variables = start(jax.random.key(seed))
     return Run(built, built.parallel.replicate(variables), split, built.resident(split))

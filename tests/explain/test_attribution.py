@@ -1,10 +1,9 @@
 """Attributions: closed forms, completeness, the order of leads, beats and their waves."""
 
 import json
-import subprocess
-import sys
 from unittest import mock
 
+import commands
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -334,8 +333,7 @@ def test_window_is_that_of_the_run():
 
 @pytest.mark.parametrize("script", ["attribute", "embed"])
 def test_scripts_end_on_one_line_for_bad_input(script, tmp_path):
-    command = [sys.executable, f"scripts/{script}.py", f"--workdir={tmp_path / 'none'}"]
-    result = subprocess.run(command, capture_output=True, text=True)
+    result = commands.run(f"scripts/{script}.py", f"--workdir={tmp_path / 'none'}")
     assert result.returncode == 2
     assert result.stderr.count("\n") == 1
     assert "there is no" in result.stderr

@@ -15,3 +15,10 @@ def drawn(module, *arguments):
         return jnp.asarray(1 + 0.1 * value if path[-1].key in ("scale", "var") else value, jnp.float32)
 
     return jax.tree_util.tree_map_with_path(draw, shapes)
+
+
+def size(module, shape):
+    """Number of parameters of a network that is shown signals of `shape`."""
+    signal = jax.ShapeDtypeStruct(shape, jnp.float32)
+    shapes = jax.eval_shape(lambda x: module.init(jax.random.key(0), x, is_training=False), signal)
+    return sum(x.size for x in jax.tree.leaves(shapes["params"]))

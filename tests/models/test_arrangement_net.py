@@ -1,3 +1,4 @@
+import functools
 import itertools
 
 import jax
@@ -27,6 +28,7 @@ def beats(batch, names, seed=0):
     return (independent @ leads.LEADS_FROM_INDEPENDENT.T)[:, :, columns].astype(np.float32)
 
 
+@functools.cache
 def network(names):
     net = ArrangementNet(names=names, **SIZES)
     variables = jax.jit(net.init, static_argnums=2)(jax.random.key(0), beats(2, names), False)
@@ -59,7 +61,8 @@ def test_chest_names_are_marginals_over_all_orders():
     names = ("V1", "V2", "V3")
     _, net, variables = network(names)
     shown = beats(2, names)
-    found, state = net.apply(variables, shown, False, capture_intermediates=True, mutable=["intermediates"])
+    apply = jax.jit(lambda x: net.apply(variables, x, False, capture_intermediates=True, mutable=["intermediates"]))
+    found, state = apply(shown)
     unary = state["intermediates"]["unary"]["__call__"][0]
     pairs = state["intermediates"]["pair"]["__call__"][0].reshape(2, 3, 3, 3)
     weights = np.zeros((2, 3, 3))
@@ -79,7 +82,7 @@ def test_gain_tells_nothing():
 
 
 def test_identities_single_out_the_limb_leads():
-    residual = np.asarray(identity_residuals(beats(5, leads.LEADS), leads.LEADS))
+    residual = np.asarray(jax.jit(identity_residuals, static_argnums=1)(beats(5, leads.LEADS), leads.LEADS))
     roles = [name for identity in leads.IDENTITIES for name in identity]
     for k, role in enumerate(roles):
         lead = leads.LEADS.index(role)
@@ -92,8 +95,9 @@ def test_no_identity_among_chest_leads():
 
 
 def test_refusals():
-    _, net, variables = network(("V1", "V2"))
+    net = ArrangementNet(names=("V1", "V2"), **SIZES)
+    variables = jax.eval_shape(lambda: net.init(jax.random.key(0), beats(1, ("V1", "V2")), False))
     with pytest.raises(InputError, match="3 leads came for 2 names"):
-        net.apply(variables, beats(1, ("V1", "V2", "V3")), False)
+        jax.eval_shape(lambda v: net.apply(v, beats(1, ("V1", "V2", "V3")), False), variables)
     with pytest.raises(InputError, match="does not divide into pieces of 8"):
-        net.apply(variables, beats(1, ("V1", "V2"))[:, :30], False)
+        jax.eval_shape(lambda v: net.apply(v, beats(1, ("V1", "V2"))[:, :30], False), variables)

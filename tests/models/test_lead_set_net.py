@@ -83,6 +83,7 @@ def test_reordered_leads_give_reordered_names(encoder, context):
     variables, shown = drawn(module), signals()
     order = np.random.default_rng(1).permutation(shown.shape[2])
 
+    @jax.jit
     def apply(x):
         trained, _ = module.apply(variables, x, True, mutable=["batch_stats"])
         return module.apply(variables, x, False), trained
@@ -97,8 +98,8 @@ def test_reordered_leads_give_reordered_names(encoder, context):
 def test_any_number_of_leads_and_they_learn_of_each_other(context):
     module = network("gru", context)
     variables, shown = drawn(module), signals()
-    together = np.asarray(module.apply(variables, shown, False))
-    alone = np.asarray(module.apply(variables, shown[:, :, :2], False))
+    apply = jax.jit(lambda x: module.apply(variables, x, False))
+    together, alone = np.asarray(apply(shown)), np.asarray(apply(shown[:, :, :2]))
     assert alone.shape == (2, 2, NUM_NAMES)
     assert np.allclose(alone, together[:, :2], atol=1e-5) == (context == "none")
 
@@ -106,11 +107,11 @@ def test_any_number_of_leads_and_they_learn_of_each_other(context):
 def test_dropout_acts_in_training_alone():
     module = LeadEncoder("gru", 8, 0.5, FLOAT, None)
     variables, shown = drawn(module), signals()
-    plain, same = (np.asarray(module.apply(variables, shown, False)) for _ in range(2))
+    apply = jax.jit(lambda key, train: module.apply(variables, shown, train, rngs={"dropout": key}), static_argnums=1)
+    keys = [jax.random.key(seed) for seed in range(2)]
+    plain, same = (np.asarray(apply(key, False)) for key in keys)
     np.testing.assert_array_equal(plain, same)
-    first, second = (
-        np.asarray(module.apply(variables, shown, True, rngs={"dropout": jax.random.key(seed)})) for seed in range(2)
-    )
+    first, second = (np.asarray(apply(key, True)) for key in keys)
     assert not np.allclose(first, second)
 
 
@@ -152,4 +153,5 @@ def test_whole_network_equals_its_pytorch_version():
 
     peer.load_flax(variables)
     with torch.no_grad():
-        np.testing.assert_allclose(module.apply(variables, shown, False), peer.eval()(given), atol=1e-4)
+        ours = jax.jit(lambda: module.apply(variables, shown, False))()
+        np.testing.assert_allclose(ours, peer.eval()(given), atol=1e-4)

@@ -13,14 +13,19 @@ NAMES = [placement.name for placement in leads.PLACEMENTS]
 LIMB_GROUP = (leads.CORRECT, *leads.LIMB_SWAPS, *leads.LIMB_CYCLES)
 
 
+def started(module, beats):
+    """The variables with which training starts."""
+    return jax.jit(lambda key: module.init(key, beats, is_training=False))(jax.random.key(0))
+
+
 @pytest.fixture(scope="module")
 def network():
     config = get_config()
     module = models.build(config.model, 20, jnp.float32, None)
     potentials = np.random.default_rng(0).normal(size=(5, 96, len(leads.ELECTRODES)))
     beats = jnp.asarray(potentials @ leads.LEADS_FROM_ELECTRODES.T, jnp.float32)
-    variables = module.init(jax.random.key(0), beats, is_training=False)
-    return lambda x: module.apply(variables, x, is_training=False), beats
+    variables = started(module, beats)
+    return jax.jit(lambda x: module.apply(variables, x, is_training=False)), beats
 
 
 def likelihoods(outputs):
@@ -68,12 +73,14 @@ def test_half_precision_computes_and_keeps_single_precision_weights():
     config = get_config()
     module = models.build(config.model, 20, jnp.bfloat16, None)
     beats = jax.random.normal(jax.random.key(0), (2, 96, 12))
-    variables = module.init(jax.random.key(0), beats, is_training=False)
-    outputs = module.apply(variables, beats, is_training=False)
-    assert outputs.dtype == jnp.float32
+    variables = started(module, beats)
     assert {x.dtype for x in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
-    single = models.build(config.model, 20, jnp.float32, None).apply(variables, beats, is_training=False)
-    np.testing.assert_allclose(outputs, single, atol=0.1)
+    single = models.build(config.model, 20, jnp.float32, None)
+    outputs, expected = (
+        jax.jit(lambda v, m=m: m.apply(v, beats, is_training=False))(variables) for m in (module, single)
+    )
+    assert outputs.dtype == jnp.float32
+    np.testing.assert_allclose(outputs, expected, atol=0.1)
 
 
 def test_a_beat_that_does_not_divide_into_pieces_is_refused():

@@ -62,7 +62,7 @@ def test_noise_has_the_size_asked_for():
         key_draws, key_noise = jax.random.split(key)
         return draw_noise(Draws(key_draws, num_beats(10.0)), key_noise, time_s, fs_hz, 0.25, 0.0)
 
-    noise = np.asarray(jax.vmap(record)(jax.random.split(jax.random.key(2), 16)))
+    noise = np.asarray(jax.jit(jax.vmap(record))(jax.random.split(jax.random.key(2), 16)))
     assert np.isfinite(noise).all()
     # Second differences leave the muscle alone: neither wander nor mains is left at this rate.
     fast = 1.4826 * np.median(np.abs(np.diff(noise, n=4, axis=1)), axis=1)

@@ -26,42 +26,50 @@ def record(seed=0):
     return {"signal_mv": jnp.asarray(signal_mv), "record_hash": jnp.int32(7)}
 
 
-@pytest.mark.parametrize("view", range(len(CLASS_NAMES)), ids=CLASS_NAMES)
-def test_evaluation_view_is_the_record_under_that_placement(view):
-    shown = STILL.evaluation_view(record(), jnp.int32(view))
-    np.testing.assert_allclose(shown["signal_mv"], leads.PLACEMENTS[view].apply(record()["signal_mv"]), atol=1e-4)
-    assert shown["placement"] == view
+def written():
+    """`[placement, time, lead]`: the record under every placement."""
+    return np.stack([placement.apply(np.asarray(record()["signal_mv"])) for placement in leads.PLACEMENTS])
+
+
+def evaluation_views(task):
+    """The record under every view, `[view, ...]`."""
+    views = jnp.arange(len(CLASS_NAMES))
+    return jax.jit(jax.vmap(lambda view: task.evaluation_view(record(), view)))(views)
+
+
+def training_views(task, count):
+    keys = jax.random.split(jax.random.key(0), count)
+    drawn = jax.jit(jax.vmap(lambda key: task.training_view(key, record())))(keys)
+    return np.asarray(drawn["signal_mv"]), np.asarray(drawn["placement"])
+
+
+def test_evaluation_view_is_the_record_under_that_placement():
+    shown = evaluation_views(STILL)
+    np.testing.assert_allclose(shown["signal_mv"], written(), atol=1e-4)
+    np.testing.assert_array_equal(shown["placement"], np.arange(len(CLASS_NAMES)))
 
 
 def test_neutral_noise_shows_only_where_the_neutral_electrode_is_read():
-    for view, placement in enumerate(leads.PLACEMENTS):
-        noisy = TASK.evaluation_view(record(), jnp.int32(view))["signal_mv"]
-        still = STILL.evaluation_view(record(), jnp.int32(view))["signal_mv"]
-        assert bool(jnp.max(jnp.abs(noisy - still)) > 1e-3) == placement.uses_neutral
+    noisy, still = (evaluation_views(task)["signal_mv"] for task in (TASK, STILL))
+    is_noisy = np.abs(noisy - still).max(axis=(1, 2)) > 1e-3
+    assert is_noisy.tolist() == [placement.uses_neutral for placement in leads.PLACEMENTS]
 
 
 def test_training_draws_the_placements_it_names_at_their_shares():
-    keys = jax.random.split(jax.random.key(0), 4000)
-    drawn = jax.vmap(lambda key: STILL.training_view(key, record()))(keys)
-    counts = np.bincount(drawn["placement"], minlength=len(CLASS_NAMES)) / len(keys)
-    np.testing.assert_allclose(counts, prior(TASK.none_share), atol=4 * np.sqrt(0.2 * 0.8 / len(keys)))
-    for i in range(40):
-        expected = leads.PLACEMENTS[int(drawn["placement"][i])].apply(record()["signal_mv"])
-        np.testing.assert_allclose(drawn["signal_mv"][i], expected, atol=1e-4)
+    signal_mv, placement = training_views(STILL, 4000)
+    counts = np.bincount(placement, minlength=len(CLASS_NAMES)) / len(placement)
+    np.testing.assert_allclose(counts, prior(TASK.none_share), atol=4 * np.sqrt(0.2 * 0.8 / len(placement)))
+    np.testing.assert_allclose(signal_mv[:40], written()[placement[:40]], atol=1e-4)
 
 
 def test_random_chest_orders_are_typed_only_where_they_are_a_class():
     task = dataclasses.replace(STILL, random_chest_share=1.0, none_share=0.0001)
-    drawn = jax.vmap(lambda key: task.training_view(key, record()))(jax.random.split(jax.random.key(0), 500))
-    shuffled = np.asarray(drawn["signal_mv"])
-    typed = np.asarray(drawn["placement"])
-    assert np.mean(typed == -1) > 0.9
-    for signal, placement in zip(shuffled, typed, strict=True):
-        written = [p.apply(np.asarray(record()["signal_mv"])) for p in leads.PLACEMENTS]
-        same = [np.allclose(signal, w, atol=1e-4) for w in written]
-        assert (placement == -1) == (not any(same))
-        if placement != -1:
-            assert same[placement]
+    signal_mv, placement = training_views(task, 500)
+    is_same = np.stack([np.isclose(signal_mv, one, atol=1e-4).all(axis=(1, 2)) for one in written()], axis=1)
+    is_typed = placement != -1
+    assert is_typed.mean() < 0.1
+    np.testing.assert_array_equal(is_typed, is_same.any(axis=1))
+    assert is_same[is_typed, placement[is_typed]].all()
 
 
 def test_loss_at_training_shares_is_that_of_outputs_at_even_priors():
