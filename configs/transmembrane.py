@@ -17,7 +17,7 @@ def get_config(args: str = "") -> ConfigDict:
     config.task = "transmembrane"
     heart_view.add_records(config)
     config.batch_size = 32
-    config.num_steps = 2000
+    config.num_steps = 1500
     config.eval_every = 500
     config.checkpoint_every = 500
     config.evaluation.batch_size = 64

@@ -149,7 +149,7 @@ if __name__ == "__main__":
     flags.DEFINE_string("data_dir", None, "where prepared datasets lie; that of the run by default")
     flags.DEFINE_list(
         "lead_sets",
-        ["limb", "precordial", "+I", "+II", "+aVF", "I+II+V2", "I+II+V1+V3+V5", "I+II", "II"],
+        ["limb", "precordial", "+I", "+II", "+aVF", "I+II+V2", "I+II+V1+V3+V5", "II"],
         "sets of leads, by name or with + between their names",
     )
     flags.DEFINE_string("output", None, "folder to write to; wiring_SPLIT in the workdir by default")

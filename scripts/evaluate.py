@@ -3,7 +3,8 @@
     python scripts/evaluate.py --workdir=DIR [--split=train|validation|test|all] [--dataset=NAME[/VARIANT]]
         [--data_dir=DIR] [--output=FILE]
 
-Signals are preprocessed as in training. Writes the format of results.json to results_SPLIT.json in the workdir, or to
+Signals are preprocessed as in training. A run that was stopped is scored by its best checkpoint so far, unless its task
+is tuned on the validation records. Writes the format of results.json to results_SPLIT.json in the workdir, or to
 --output; exit status 2 and one line for bad input.
 """
 

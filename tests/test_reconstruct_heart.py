@@ -32,7 +32,8 @@ def runs(tmp_path_factory):
 
 @pytest.fixture
 def run(monkeypatch, tmp_path, runs):
-    # Fine triangles take seconds to draw.
+    # Fine triangles and points take seconds to draw.
+    monkeypatch.setattr(heart_reconstruction, "_DPI", 40)
     coarse = functools.partial(heart_reconstruction.activation_on_heart, min_triangles=1)
     monkeypatch.setattr(heart_reconstruction, "activation_on_heart", coarse)
 

@@ -4,7 +4,7 @@ import heart_run
 import numpy as np
 import pytest
 
-from ecgjax import report_heart
+from ecgjax import report_heart, report_page
 from ecgjax.report_heart import heart_section
 from ecgjax.runlog import to_json
 from ecgjax.tasks.activation_figures import activation_figures
@@ -47,7 +47,8 @@ def potentials():
     ],
 )
 def test_errors_by_region_and_examples_are_shown(tmp_path, monkeypatch, task, make, figures, rows):
-    # Fine triangles take seconds to draw.
+    # Fine triangles and points take seconds to draw.
+    monkeypatch.setattr(report_page, "_PNG_DPI", 40)
     monkeypatch.setattr(report_heart, "_MIN_TRIANGLES", 1)
     metrics, predictions = make()
     results = {"task": task, "metrics": to_json(metrics), "baselines": {"mean_map": to_json(metrics)}}

@@ -137,7 +137,7 @@ def _of_views(scores: np.ndarray, targets: np.ndarray, any_reversal: np.ndarray 
     weights = np.full((num_records, num_views), 1 / num_views)
     if not np.issubdtype(targets.dtype, np.integer):
         error = np.abs(scores.reshape(num_records, num_views, -1) - targets.reshape(num_records, num_views, -1))
-        return {"absolute_error": Answer("", parts, error.mean(axis=-1), weights)}
+        return {"absolute_error": Answer("", parts, metrics.mean_defined(error), weights)}
     named = scores.argmax(axis=-1) if scores.shape[-1] > 1 else (scores[..., 0] > 0.5).astype(int)
     if any_reversal is None:
         return {"accuracy": Answer("record_accuracy" if num_views > 1 else "", parts, named == targets, weights)}

@@ -18,7 +18,7 @@ from ecgjax.heart_pictures.mesh import Heart
 from ecgjax.heart_pictures.rendering import VIEWS, scene
 from ecgjax.plots import ACCENT, INK, MUTED, RULE, STYLE, new_figure, styled
 
-POTENTIALS = colormaps["inferno"]
+POTENTIALS = colormaps["plasma"]
 SCALE = Normalize(REST_MV, PEAK_MV, clip=True)
 
 _COLUMNS = 10

@@ -51,12 +51,14 @@ class Scene:
       corners: [triangle, 3] points of the heart; fine triangles of one coarse triangle share them.
       shares: [triangle, 3] weights of the corners at the triangle's middle.
       light: [triangle] from 0 to 1.
+      limits: left, right, lowest and highest, equally far apart from every side of a heart.
     """
 
     polygons: np.ndarray
     corners: np.ndarray
     shares: np.ndarray
     light: np.ndarray
+    limits: tuple[float, float, float, float]
 
     def colours(self, field: np.ndarray, colour_map: Colormap, norm: Normalize) -> np.ndarray:
         """`[triangle, 4]` for a field `[point]`."""
@@ -73,8 +75,8 @@ class Scene:
             list(self.polygons), facecolors=colours, edgecolors="face", linewidths=0.3, rasterized=True
         )
         axes.add_collection(drawn)
-        axes.set_aspect("equal")
-        axes.autoscale_view()
+        left, right, lowest, highest = self.limits
+        axes.set(xlim=(left, right), ylim=(lowest, highest), aspect="equal")
         axes.set_axis_off()
         return drawn
 
@@ -99,7 +101,13 @@ def scene(heart: Heart, view: View, min_triangles: int) -> Scene:
     light = _AMBIENT + (1 - _AMBIENT) * np.clip(normal @ (_LIGHT / np.linalg.norm(_LIGHT)) / length, 0, 1)
     seen = np.flatnonzero(facing | view.is_opened)
     order = seen[np.argsort(fine[seen, :, 2].mean(axis=1), kind="stable")]
-    return Scene(fine[order, :, :2], corners[order], share[order], light[order])
+    upright = heart.points_mm @ axes.T
+    middle = (upright.min(axis=0) + upright.max(axis=0)) / 2
+    across, up = middle @ axes @ camera[0], middle[2]
+    reach = np.hypot(*(upright - middle)[:, :2].T).max()
+    half = np.ptp(upright[:, 2]) / 2
+    limits = (across - reach, across + reach, up - half, up + half)
+    return Scene(fine[order, :, :2], corners[order], share[order], light[order], limits)
 
 
 def _normals(points_mm: np.ndarray, triangles: np.ndarray) -> np.ndarray:

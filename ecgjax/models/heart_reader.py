@@ -45,7 +45,9 @@ class HeartEncoder(nn.Module):
         batch, _, num_leads = signal_mv.shape
         beat = signal_mv[:, : self.num_samples - self.num_samples % self.fine]
         beat = jnp.mean(beat.reshape(batch, -1, self.fine, num_leads), axis=2)
-        first = np.arange(0, beat.shape[1] - self.stretch + 1, self.stretch // 2)
+        step = self.stretch // 2
+        beat = jnp.pad(beat, ((0, 0), (0, (self.stretch - beat.shape[1]) % step), (0, 0)), mode="edge")
+        first = np.arange(0, beat.shape[1] - self.stretch + 1, step)
         stretches = jnp.stack([beat[:, i : i + self.stretch].reshape(batch, -1) for i in first], axis=1)
         x = nn.gelu(LayerNorm(self.dtype)(Dense(self.features, self.dtype)(stretches)))
         x = nn.gelu(Dense(self.features, self.dtype)(x)).reshape(batch, -1)

@@ -58,7 +58,10 @@ class Task(Protocol):
         """Names of the last axis of `scores`."""
 
     def tuned(self, predictions: dict[str, np.ndarray]) -> "Task":
-        """The task with thresholds and scales chosen on host predictions for validation records; itself without any."""
+        """The task with thresholds and scales chosen on host predictions for validation records.
+
+        One that has none is itself, and looks at no predictions.
+        """
 
     def metrics(self, predictions: dict[str, np.ndarray], num_bootstrap: int) -> dict[str, Metric]:
         """Figures from host predictions, which also hold `record_ids`, `patient_ids` and `view` `[n]`.

@@ -124,6 +124,13 @@ def test_regressions_are_compared_by_absolute_error():
     assert (found.name, found.mcnemar, found.difference.value) == ("absolute_error", (), -3.0)
 
 
+def test_errors_are_those_of_defined_targets():
+    targets, ids = np.array([[1.0, np.nan, 3.0], [4.0, 5.0, np.nan]]), np.array(["a", "b"])
+    common = {"targets": targets, "record_ids": ids, "patient_ids": ids, "view": np.zeros(2, int)}
+    (answer,) = comparison.answers({**common, "scores": np.nan_to_num(targets) + 2}).of.values()
+    np.testing.assert_array_equal(answer.right, [[2.0], [2.0]])
+
+
 def test_labels_are_compared_by_the_log_loss_of_those_that_both_have():
     rng = np.random.default_rng(0)
     truth, scores = rng.uniform(size=(30, 3)) < 0.4, rng.uniform(0.01, 0.99, size=(2, 30, 3)).astype(np.float32)

@@ -65,12 +65,12 @@ def test_tfds_reads_the_files_as_load_split_does(folder, prepare_into):
 def test_worker_processes_write_the_same_files(folder, tmp_path, prepare_into, monkeypatch):
     monkeypatch.setattr("data_prep.ptbxl.RECORDS_PER_SHARD", 16)
     files = {}
-    for num_workers in (1, 3):
+    for num_workers in (1, 2):
         out = dataset_dir("ptbxl", "100hz", prepare_into("ptbxl", folder, num_workers=num_workers))
         files[num_workers] = {path.name: path.read_bytes() for path in out.iterdir()}
         (tmp_path / "out").rename(tmp_path / f"out{num_workers}")
     assert len(files[1]) == 8
-    assert files[1] == files[3]
+    assert files[1] == files[2]
 
 
 REFUSE = """

@@ -17,6 +17,8 @@ from ecgjax.heart_pictures.rendering import UNKNOWN, VIEWS, View, scene
 from ecgjax.heart_pictures.template import mean_heart
 
 HEART = mean_heart()
+FIRST = scene(HEART, VIEWS[0], 1).limits
+SPANS_MM = (FIRST[1] - FIRST[0], FIRST[3] - FIRST[2])
 TRUE_MS = 20 + np.linalg.norm(HEART.site_mm - HEART.site_mm[0], axis=1) / 0.7
 
 
@@ -42,6 +44,10 @@ def test_triangles_come_from_the_back_to_the_front_and_are_lit(view):
     np.testing.assert_allclose(seen.shares.sum(axis=1), 1)
     axes = HEART.axes()
     toward = np.array(view.toward) @ axes
+    left, right, lowest, highest = seen.limits
+    assert (seen.polygons.min(axis=(0, 1)) >= (left - 1e-9, lowest - 1e-9)).all()
+    assert (seen.polygons.max(axis=(0, 1)) <= (right + 1e-9, highest + 1e-9)).all()
+    assert (right - left, highest - lowest) == pytest.approx(SPANS_MM)
     depth = ((HEART.points_mm @ toward)[seen.corners] * seen.shares).sum(axis=1)
     assert (np.diff(depth) > -1e-9).all()
 

@@ -19,6 +19,28 @@ def drawn(module, *arguments):
 
 def size(module, shape):
     """Number of parameters of a network that is shown signals of `shape`."""
+    return sum(x.size for x in jax.tree.leaves(_shapes(module, shape)["params"]))
+
+
+def product_types(module, shape):
+    """Types of all products and convolutions of a network that is shown signals of `shape`, in order; of its output."""
     signal = jax.ShapeDtypeStruct(shape, jnp.float32)
-    shapes = jax.eval_shape(lambda x: module.init(jax.random.key(0), x, is_training=False), signal)
-    return sum(x.size for x in jax.tree.leaves(shapes["params"]))
+    variables = _shapes(module, shape)
+    traced, output = jax.make_jaxpr(lambda v, x: module.apply(v, x, False), return_shape=True)(variables, signal)
+    types = []
+
+    def visit(jaxpr):
+        for equation in jaxpr.eqns:
+            if equation.primitive.name in ("dot_general", "conv_general_dilated"):
+                types.append(str(equation.outvars[0].aval.dtype))
+            for inner in jax.tree.leaves(list(equation.params.values()), is_leaf=lambda x: hasattr(x, "jaxpr")):
+                if hasattr(inner, "jaxpr") or hasattr(inner, "eqns"):
+                    visit(getattr(inner, "jaxpr", inner))
+
+    visit(traced.jaxpr)
+    return types, str(output.dtype)
+
+
+def _shapes(module, shape):
+    signal = jax.ShapeDtypeStruct(shape, jnp.float32)
+    return jax.eval_shape(lambda x: module.init(jax.random.key(0), x, is_training=False), signal)

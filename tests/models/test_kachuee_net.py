@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from drawn_variables import drawn, size
+from drawn_variables import drawn, product_types, size
 
 from configs.heartbeat import get_config
 from ecgjax import models
@@ -29,7 +29,7 @@ def test_parameters_and_layers():
     assert sum(name.startswith(("Conv", "hidden")) for name in shapes["params"]) == 13
 
 
-@pytest.mark.parametrize(("time", "channels"), [(187, 1), (250, 6), (125, 2)])
+@pytest.mark.parametrize(("time", "channels"), [(187, 1), (250, 6)])
 def test_outputs_are_those_of_pytorch(time, channels):
     torch = pytest.importorskip("torch")
     functional = torch.nn.functional
@@ -54,12 +54,7 @@ def test_outputs_are_those_of_pytorch(time, channels):
 
 
 def test_half_precision_inside():
-    x = beats(2, 40, 1)
-    module, half = (build(dtype, features=8, num_blocks=2) for dtype in ("float32", "bfloat16"))
-    variables = drawn(module, x, False)
-    whole, rounded = (np.asarray(jax.jit(lambda x, m=m: m.apply(variables, x, False))(x)) for m in (module, half))
-    assert rounded.dtype == np.float32
-    assert 0 < np.abs(whole - rounded).max() < 0.1 * np.abs(whole).max()
+    assert product_types(build("bfloat16"), (2, 187, 1)) == (["bfloat16"] * 13 + ["float32"], "float32")
 
 
 def test_shortest_signal():

@@ -76,8 +76,15 @@ def test_encoders_have_the_published_sizes(encoder, published, more):
     assert size(params) == published + more
 
 
-@pytest.mark.parametrize("context", CONTEXTS)
-@pytest.mark.parametrize("encoder", ENCODERS)
+# Each encoder and each context; how they go together takes longer.
+PAIRS = [
+    pytest.param(encoder, context, marks=() if encoder == "gru" or context == "sab" else pytest.mark.slow)
+    for encoder in ENCODERS
+    for context in CONTEXTS
+]
+
+
+@pytest.mark.parametrize(("encoder", "context"), PAIRS)
 def test_reordered_leads_give_reordered_names(encoder, context):
     module = network(encoder, context)
     variables, shown = drawn(module), signals()
