@@ -17,7 +17,7 @@ def get_config(args: str = "") -> ConfigDict:
     config.task = "activation_map"
     heart_view.add_records(config)
     config.batch_size = 128
-    config.num_steps = 2000
+    config.num_steps = 5000
     config.eval_every = 250
     config.checkpoint_every = 500
     config.select.metric = "mae_ms"

@@ -50,7 +50,8 @@ def use_recipe(config: ConfigDict, options: ConfigDict, args: str) -> None:
         options.scaling = "standard"
         options.max_shift_ms = 10.0
         options.noise_mv = 0.01
-        options.rotation_rad = 0.03
+        options.rotation_rad = 0.06
+        options.elongation = 0.05
         options.gain = 0.05
         return
     config.optimizer.name = "adam"
@@ -65,7 +66,7 @@ def _add_encoder(options: ConfigDict) -> None:
     options.num_samples = 500  # of a beat that are read
     options.fine = 2  # samples averaged first
     options.stretch = 16  # averages that the first layers see at once
-    options.features = 64  # width of these layers
+    options.features = 96  # width of these layers
     options.hidden = 768  # width of the layers over the whole beat
     options.num_blocks = 2  # residual blocks over it
-    options.dropout_rate = 0.1  # within the blocks
+    options.dropout_rate = 0.3  # within the blocks

@@ -43,7 +43,7 @@ class BeatCNN(nn.Module):
         first = np.asarray(head["hidden_0"]["kernel"])
         by_sample = first.reshape(-1, convolutions[-1].out_channels, first.shape[1])
         head["hidden_0"]["kernel"] = by_sample.transpose(1, 0, 2).reshape(first.shape)
-        pairs = [(layer, params[f"Conv_{i}"]) for i, layer in enumerate(convolutions)]
+        pairs = [(layer, params[f"conv_{i}"]) for i, layer in enumerate(convolutions)]
         with torch.no_grad():
             for layer, own in [*pairs, *zip(dense, head.values(), strict=True)]:
                 layer.weight.copy_(torch.tensor(np.asarray(own["kernel"]).T))

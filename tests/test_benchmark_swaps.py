@@ -62,7 +62,7 @@ def test_what_is_no_hypothesis_is_not_put_right(perfect):
 
 
 def test_shares_are_over_records_and_a_warning_is_worth_what_bayes_says():
-    parts = [part(oracle.knowing(0.1), 1, "known"), part(oracle.ignorant(), 3, "unknown")]
+    parts = [part(oracle.knowing(0.1), 2, "known"), part(oracle.ignorant(), 6, "unknown")]
     by_prior, trials = benchmark_swaps.run(parts, 0.9, **SETTINGS)
     counted = by_prior["single"]
     ids = np.concatenate([p.records.patient_ids for p in parts])

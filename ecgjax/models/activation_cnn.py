@@ -6,7 +6,8 @@ import jax.numpy as jnp
 
 from ecgjax.models.beat_cnn import DenseHead
 from ecgjax.models.sequence_layers import BatchNorm
-from ecgjax.models.signal_layers import Conv, max_pool
+from ecgjax.models.signal_layers import max_pool
+from ecgjax.models.three_tap_conv import ThreeTapConv
 
 
 class ActivationCNN(nn.Module):
@@ -35,8 +36,9 @@ class ActivationCNN(nn.Module):
     def __call__(self, signal_mv: jax.Array, is_training: bool) -> jax.Array:
         """`[batch, time, lead]` -> `[batch, num_outputs]`, for signals of the length of training."""
         x = signal_mv
-        for features in self.features:
-            x = BatchNorm(self.dtype, self.axis_name)(Conv(features, 3, 1, True, self.dtype)(x), is_training)
+        for i, features in enumerate(self.features):
+            x = ThreeTapConv(features, self.dtype, name=f"conv_{i}")(x)
+            x = BatchNorm(self.dtype, self.axis_name, name=f"norm_{i}")(x, is_training)
             x = nn.leaky_relu(x, self.negative_slope)
         x = max_pool(x[:, : x.shape[1] // 4 * 4], 4, 4)
         return DenseHead(self.num_outputs, (self.hidden,), self.negative_slope, self.dtype, name="head")(x)

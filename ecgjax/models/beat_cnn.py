@@ -5,7 +5,8 @@ import jax
 import jax.numpy as jnp
 
 from ecgjax.models.layers import Dense
-from ecgjax.models.signal_layers import Conv, flat_rows
+from ecgjax.models.signal_layers import flat_rows
+from ecgjax.models.three_tap_conv import ThreeTapConv
 
 
 def halving_max_pool(x: jax.Array) -> jax.Array:
@@ -70,7 +71,7 @@ class BeatCNN(nn.Module):
     def __call__(self, signal_mv: jax.Array, is_training: bool) -> jax.Array:
         """`[batch, time, channel]` -> `[batch, num_outputs]`, for signals of the length of training."""
         x = signal_mv
-        for features in self.features:
-            x = nn.leaky_relu(Conv(features, 3, 1, True, self.dtype)(x), self.negative_slope)
+        for i, features in enumerate(self.features):
+            x = nn.leaky_relu(ThreeTapConv(features, self.dtype, name=f"conv_{i}")(x), self.negative_slope)
         x = nn.Dropout(self.dropout_rate, deterministic=not is_training)(halving_max_pool(x))
         return DenseHead(self.num_outputs, self.hidden, self.negative_slope, self.dtype, name="head")(x)

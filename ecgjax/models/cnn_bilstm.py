@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from ecgjax.models.layers import Dense, add_bias
 from ecgjax.models.sequence_layers import product, uniform
-from ecgjax.models.signal_layers import Conv
+from ecgjax.models.three_tap_conv import ThreeTapConv
 
 
 class BiLSTM(nn.Module):
@@ -141,8 +141,8 @@ class CnnBiLSTM(nn.Module):
     def __call__(self, signal_mv: jax.Array, is_training: bool) -> jax.Array:
         """`[batch, time, lead]` -> `[batch, time, num_outputs]`."""
         x = signal_mv
-        for features in self.features:
-            x = nn.relu(Conv(features, 3, 1, True, self.dtype)(x))
+        for i, features in enumerate(self.features):
+            x = nn.relu(ThreeTapConv(features, self.dtype, name=f"conv_{i}")(x))
             x = nn.Dropout(self.dropout_rate, deterministic=not is_training)(x)
         x = x.transpose(1, 0, 2)
         for i in range(self.num_layers):

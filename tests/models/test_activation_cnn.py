@@ -36,7 +36,7 @@ def test_outputs_are_those_of_pytorch(time):
     )
     y = torch.from_numpy(x).transpose(1, 2)
     for i in range(3):
-        own, norm, running = params[f"Conv_{i}"], params[f"BatchNorm_{i}"], statistics[f"BatchNorm_{i}"]
+        own, norm, running = params[f"conv_{i}"], params[f"norm_{i}"], statistics[f"norm_{i}"]
         y = functional.conv1d(y, own["kernel"].permute(2, 1, 0), own["bias"], padding=1)
         y = functional.batch_norm(y, running["mean"], running["var"], norm["scale"], norm["bias"])
         y = functional.leaky_relu(y, 0.01)

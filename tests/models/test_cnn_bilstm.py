@@ -59,7 +59,7 @@ def test_outputs_are_those_of_pytorch():
     params = jax.tree.map(lambda value: torch.tensor(np.asarray(value)), variables["params"])
     y = torch.from_numpy(x).transpose(1, 2)
     for i in range(3):
-        own = params[f"Conv_{i}"]
+        own = params[f"conv_{i}"]
         y = torch.relu(torch.nn.functional.conv1d(y, own["kernel"].permute(2, 1, 0), own["bias"], padding=1))
     peer = torch.nn.LSTM(4, 8, num_layers=2, bidirectional=True, batch_first=True)
     state = {}

@@ -21,9 +21,13 @@ from ecgjax.tasks.activation_figures import activation_figures, earliest_site_mm
 NUM_LEADS = len(leads.LEADS)
 
 
+UNCHANGED = dict.fromkeys(("max_shift_ms", "rotation_rad", "elongation", "gain", "noise_mv"), 0.0)
+"""Of what the default network's recipe changes in training."""
+
+
 def task(**options):
     config = config_file.get_config("smoke")
-    config.activation_map.update(options)
+    config.activation_map.update(UNCHANGED | options)
     return tasks.build(config)
 
 
