@@ -44,15 +44,14 @@ def use_recipe(config: ConfigDict, options: ConfigDict, args: str) -> None:
     reader = "activation_reader" if config.task == "activation_map" else "potential_reader"
     config.model.name = names[-1] if names else reader
     if config.model.name == reader:
-        config.optimizer.weight_decay = 0.05
+        config.optimizer.weight_decay = 0.1
         config.schedule.learning_rate = 2e-3
         config.ema_decay = 0.998
         options.scaling = "standard"
         options.max_shift_ms = 10.0
         options.noise_mv = 0.01
-        options.rotation_rad = 0.06
-        options.elongation = 0.05
-        options.gain = 0.05
+        options.rotation_rad = options.elongation = options.gain = 0.1
+        options.displacement = 0.03
         return
     config.optimizer.name = "adam"
     config.optimizer.weight_decay = 0.0
@@ -69,4 +68,4 @@ def _add_encoder(options: ConfigDict) -> None:
     options.features = 96  # width of these layers
     options.hidden = 768  # width of the layers over the whole beat
     options.num_blocks = 2  # residual blocks over it
-    options.dropout_rate = 0.3  # within the blocks
+    options.dropout_rate = 0.4  # within the blocks

@@ -1,3 +1,4 @@
+import os
 import socket
 
 import numpy as np
@@ -42,7 +43,7 @@ def test_shard_map_equals_pmap_on_one_device(fake, one_device, tmp_path):
 def test_devices_share_a_batch_without_changing_the_numbers(num_devices, one_device, start_fake, tmp_path):
     process = start_fake(
         *(tmp_path / "pmap", "sharding=pmap", "--", tmp_path / "shard_map", "sharding=shard_map"),
-        XLA_FLAGS=f"--xla_force_host_platform_device_count={num_devices}",
+        XLA_FLAGS=f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={num_devices}",
     )
     _, error = process.communicate(timeout=120)
     assert process.returncode == 0, error

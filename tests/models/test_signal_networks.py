@@ -46,17 +46,7 @@ def variables_of(network, x):
     return jax.tree.map(lambda v: random.uniform(0.05, 0.15, v.shape).astype(np.float32), shapes)
 
 
-@pytest.fixture
-def optimised():
-    """As users compile: what XLA makes of xresnet1d's gradients without its optimisations is not finite on CPU."""
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", False)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
-
-
 @pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.usefixtures("optimised")
 def test_gradients_reach_every_parameter(name):
     network, x = build(name, "float32"), jax.random.normal(jax.random.key(1), (4, 60, 12))
     variables = variables_of(network, x)

@@ -21,7 +21,7 @@ from ecgjax.tasks.activation_figures import activation_figures, earliest_site_mm
 NUM_LEADS = len(leads.LEADS)
 
 
-UNCHANGED = dict.fromkeys(("max_shift_ms", "rotation_rad", "elongation", "gain", "noise_mv"), 0.0)
+UNCHANGED = dict.fromkeys(("max_shift_ms", "rotation_rad", "elongation", "displacement", "gain", "noise_mv"), 0.0)
 """Of what the default network's recipe changes in training."""
 
 

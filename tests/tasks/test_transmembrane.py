@@ -13,7 +13,7 @@ from ecgjax.errors import InputError
 from ecgjax.tasks import heart_baselines
 from ecgjax.tasks.potential_figures import Compared, paired_gains, potential_figures
 
-UNCHANGED = dict.fromkeys(("max_shift_ms", "rotation_rad", "elongation", "gain", "noise_mv"), 0.0)
+UNCHANGED = dict.fromkeys(("max_shift_ms", "rotation_rad", "elongation", "displacement", "gain", "noise_mv"), 0.0)
 """Of what the default network's recipe changes in training."""
 
 
