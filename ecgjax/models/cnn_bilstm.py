@@ -1,6 +1,6 @@
 """Convolutions and a recurrence in both directions, from an electrocardiogram to the sites of a heart at every sample.
 
-The recurrence holds one product a sample for both directions and keeps what its gradient needs; all other products are
+The recurrence holds one product a sample for each direction and keeps what its gradient needs; all other products are
 over all samples at once.
 """
 
@@ -57,7 +57,7 @@ def _states_and_gates(inputs: jax.Array, kernel: jax.Array) -> tuple[jax.Array, 
 
     def step(carry: tuple[jax.Array, jax.Array], of_input: jax.Array) -> tuple[tuple, tuple]:
         state, memory = carry
-        raw = (of_input + state @ kernel).astype(jnp.float32)
+        raw = (of_input + _products(state, kernel)).astype(jnp.float32)
         enter, keep, new, leave = jnp.split(raw, 4, axis=-1)
         enter, keep, leave, new = *map(jax.nn.sigmoid, (enter, keep, leave)), jnp.tanh(new)
         memory = keep * memory + enter * new
@@ -76,7 +76,7 @@ def _recur_forward(inputs: jax.Array, kernel: jax.Array) -> tuple[jax.Array, tup
 
 
 def _recur_backward(kept: tuple, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The scan holds one product; the gradient of the kernel is one over all samples after it."""
+    """The scan holds one product a direction; the gradient of the kernel is one over all samples after it."""
     states, gates, memories, kernel = kept
     back = kernel.transpose(0, 2, 1)
 
@@ -99,7 +99,7 @@ def _recur_backward(kept: tuple, gradient: jax.Array) -> tuple[jax.Array, jax.Ar
             ],
             axis=-1,
         ).astype(kernel.dtype)
-        return ((of_gates @ back).astype(jnp.float32), of_memory * keep), of_gates
+        return (_products(of_gates, back).astype(jnp.float32), of_memory * keep), of_gates
 
     nothing = jnp.zeros_like(memories[0])
     steps = (gradient, gates, memories, earlier(memories))
@@ -110,6 +110,11 @@ def _recur_backward(kept: tuple, gradient: jax.Array) -> tuple[jax.Array, jax.Ar
 
 
 recur.defvjp(_recur_forward, _recur_backward)
+
+
+def _products(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Of each direction; one product over both would keep to a single core of a CPU."""
+    return jnp.stack([x[0] @ kernel[0], x[1] @ kernel[1]])
 
 
 def _rows(x: jax.Array) -> jax.Array:

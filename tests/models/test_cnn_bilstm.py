@@ -79,8 +79,8 @@ def test_outputs_are_those_of_pytorch():
 
 def test_half_precision_inside():
     module = build("bfloat16")
-    # Three convolutions, in each recurrent layer the inputs' product and the one of every step, and the output.
-    assert product_types(module, (2, 50, 12)) == (["bfloat16"] * (3 + 2 * 2) + ["float32"], "float32")
+    # Three convolutions, in each recurrent layer the inputs' product and two of every step, and the output.
+    assert product_types(module, (2, 50, 12)) == (["bfloat16"] * (3 + 2 * 3) + ["float32"], "float32")
 
     def loss(variables):
         rngs = {"dropout": jax.random.key(0)}
