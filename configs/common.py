@@ -14,6 +14,10 @@ DATASETS = {
     "heartbeat": ("mitbih", "ptbdb"),
     "simulated_hearts": ("full", "smoke"),
     "intracardiac": ("hearts", "patterns", "random"),
+    "simulated_rhythms": ("full", "smoke"),
+    "cinc2017": ("default",),
+    "simulated_paper": ("150px", "smoke"),
+    "cinc2017_paper": ("150px",),
 }
 """Name -> variants, the default one first. A config sets its own simulated one, which ARGS call `simulated`."""
 
@@ -34,6 +38,7 @@ def base() -> ConfigDict:
     config.data.name = "simulated"  # dataset, see DATASETS
     config.data.variant = "full"  # variant of the dataset
     config.data.dir = ""  # where prepared datasets lie; "" is TFDS's own default
+    config.data.fold = 0  # fold that is tested, of a dataset that comes in folds; 0 is the test split of its files
     config.data.leave_out = ""  # LABEL=VALUE: such records, with their patients, are tested and not trained on
     config.data.seconds = 10.0  # length of a record in memory
     config.data.crop_s = 10.0  # length of the random crop that a training step sees
@@ -44,6 +49,11 @@ def base() -> ConfigDict:
     config.preprocess.low_hz = 0.5  # pass band of the filter
     config.preprocess.high_hz = 40.0
     config.preprocess.normalise = "none"  # none keeps mV; zscore scales each lead
+
+    config.init = ConfigDict()  # see ecgjax/finetune.py
+    config.init.workdir = ""  # run whose weights training begins with, as far as their names and shapes agree
+    config.init.frozen = ""  # regular expression for names of weights that stay as they are ...
+    config.init.frozen_steps = 0  # ... for so many steps
 
     config.optimizer = ConfigDict()
     config.optimizer.name = "adamw"  # any optimiser of optax: adamw, adam, sgd, lion, lamb...
@@ -76,6 +86,7 @@ def base() -> ConfigDict:
     config.evaluation = ConfigDict()
     config.evaluation.batch_size = 256  # records (times views) in one evaluation step, over all devices
     config.evaluation.window_stride_s = 0.0  # between windows of data.crop_s whose outputs are averaged; 0: all at once
+    config.evaluation.window_combine = "mean"  # of the outputs for windows: mean, or vote of their highest ones
     config.evaluation.max_records = 0  # validation records scored while training, drawn by seed; 0 takes all
     config.num_bootstrap = 1000  # resamples behind the intervals in results.json
     config.kfold = 0  # folds of cross-validation by patient over train and validation; 0 is a plain run
@@ -132,5 +143,6 @@ def _shrink(config: ConfigDict) -> None:
     config.eval_every = 10
     config.checkpoint_every = 10
     config.evaluation.batch_size = 32
+    config.evaluation.window_combine = "mean"  # of the outputs for windows: mean, or vote of their highest ones
     config.evaluation.max_records = 16
     config.num_bootstrap = 20

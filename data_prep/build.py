@@ -171,6 +171,12 @@ class RecordBuilder(FileReaderBuilder):
     def variant(self) -> str:
         return self.builder_config.name
 
+    @classmethod
+    def made_from(cls, variant: str) -> tuple[str, str] | None:
+        """Name and variant of the prepared dataset that this one is made from, if it is."""
+        del variant
+        return None
+
     @abc.abstractmethod
     def sources(self) -> dict[str, list[Source]]:
         """Split -> its shards."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from absl import logging
 
 from data_prep.build import Options, RecordBuilder
+from data_prep.cinc2017 import Cinc2017
 from data_prep.heartbeat import Heartbeat
 from data_prep.intracardiac import Intracardiac
 from data_prep.mitbih import Mitbih
@@ -18,6 +19,7 @@ from data_prep.ptbxl import Ptbxl
 from data_prep.simulated import Simulated
 from data_prep.simulated_beats import SimulatedBeats
 from data_prep.simulated_hearts import SimulatedHearts
+from data_prep.simulated_rhythms import SimulatedRhythms
 from data_prep.summary import print_summary
 from data_prep.wfdb_folder import Wfdb
 from ecgjax.data.records import data_root
@@ -25,7 +27,10 @@ from ecgjax.errors import InputError
 
 BUILDERS: dict[str, type[RecordBuilder]] = {
     builder.name: builder
-    for builder in (Simulated, Ptbxl, Wfdb, Intracardiac, Mitbih, Heartbeat, SimulatedBeats, SimulatedHearts)
+    for builder in (
+        *(Simulated, Ptbxl, Wfdb, Intracardiac, Mitbih, Heartbeat, Cinc2017),
+        *(SimulatedBeats, SimulatedHearts, SimulatedRhythms),
+    )
 }
 
 
@@ -40,6 +45,8 @@ def prepare(name: str, variant: str, data_dir: str, options: Options) -> None:
     if not builder_class.MAKEABLE and (options.raw_dir is None or not options.raw_dir.is_dir()):
         given = "--raw_dir is not given" if options.raw_dir is None else f"no folder {options.raw_dir}"
         raise InputError(given, f"set --raw_dir to the folder that holds the raw files of {name}")
+    if source := builder_class.made_from(variant):
+        ensure_prepared(*source, data_dir)
     with only_one(final_dir(builder_class, variant, data_dir).parent):
         with quiet():
             builder = builder_class(variant, data_dir, options)
@@ -68,7 +75,9 @@ def ensure_prepared(name: str, variant: str, data_dir: str) -> None:
             f"{name}/{variant} is not prepared in {data_root(data_dir)}",
             f"run python -m data_prep --dataset={name}/{variant} --raw_dir=DIR{target}",
         )
-    prepare(name, variant, data_dir, Options(raw_dir=None, skip_bad=False, num_workers=1))
+    # The simulator has all cores in one process; what is made from another dataset has one process a core.
+    num_workers = (os.cpu_count() or 1) if builder_class.made_from(variant) else 1
+    prepare(name, variant, data_dir, Options(raw_dir=None, skip_bad=False, num_workers=num_workers))
 
 
 def find_builder(name: str) -> type[RecordBuilder]:

@@ -50,16 +50,26 @@ THRESHOLD = 0.25
 STRETCH_S = 1.5
 
 
+ONE_LEAD = np.ones((1, 1), np.float32)
+"""The metric of a single lead."""
+
+
 def find_beats(
-    signal_mv: jax.Array, window: BeatWindow, metric: np.ndarray = POWER_METRIC
+    signal_mv: jax.Array,
+    window: BeatWindow,
+    metric: np.ndarray = POWER_METRIC,
+    is_recorded: jax.Array | None = None,
 ) -> tuple[jax.Array, jax.Array]:
     """R peaks of `[time, lead]`: sample indices `[max_beats]` in order of time, and which of them are beats.
 
-    `metric` `[lead, lead]` gives the power of a sample `x` as `x @ metric @ x`.
+    `metric` `[lead, lead]` gives the power of a sample `x` as `x @ metric @ x`; `is_recorded` `[time]` bool, where some
+    of the end pads the signal. Beats then need not have their whole window.
     """
     num_samples = signal_mv.shape[0]
     # Central differences: one-sided ones put a symmetric peak between two samples.
     slope = jnp.asarray(jnp.gradient(signal_mv, axis=0))
+    if is_recorded is not None:
+        slope = jnp.where((is_recorded & jnp.append(is_recorded[1:], False))[:, None], slope, 0.0)
     kernel = jnp.hanning(2 * round(SMOOTHING_S * window.fs_hz / 2) + 3)
     energy = jnp.convolve(_power(slope, metric), kernel / jnp.sum(kernel), mode="same")
 
@@ -67,10 +77,17 @@ def find_beats(
     highest = jax.lax.reduce_window(energy, -jnp.inf, jax.lax.max, (2 * reach + 1,), (1,), "SAME")
     stretch = min(round(STRETCH_S * window.fs_hz), num_samples)
     stretches = energy[: num_samples // stretch * stretch].reshape(-1, stretch)
-    threshold = THRESHOLD * jnp.median(jnp.max(stretches, axis=1))
-
+    highest_of = jnp.max(stretches, axis=1)
     sample = jnp.arange(num_samples)
-    fits = (sample >= window.num_before) & (sample <= num_samples - (window.num_samples - window.num_before))
+    if is_recorded is None:
+        threshold = THRESHOLD * jnp.median(highest_of)
+        fits = (sample >= window.num_before) & (sample <= num_samples - (window.num_samples - window.num_before))
+    else:
+        # The median of the stretches that hold something; the others are zero and come last.
+        num_stretches = jnp.ceil(jnp.sum(is_recorded) / stretch).astype(int)
+        middle = jnp.clip(num_stretches // 2, 0, len(highest_of) - 1)
+        threshold = THRESHOLD * -jnp.sort(-highest_of)[middle]
+        fits = is_recorded
     is_peak = fits & (energy >= highest) & (energy > threshold)
     # In float32, which XLA sorts many times faster on CPU than integers.
     earliness = jnp.where(is_peak, num_samples - sample, 0).astype(jnp.float32)

@@ -75,14 +75,24 @@ class Checkpoints:
 
     def restore_best(self, abstract_state: Tree) -> tuple[Tree, int]:
         """The state with the best validation, or the last one where none was validated; and its step."""
+        step = self._best_step()
+        return self.restore(step, abstract_state)[0], step
+
+    def restore_best_variables(self) -> Tree:
+        """The variables of `restore_best` that evaluation uses, of whatever shapes they are."""
+        step = self._best_step()
+        state = self._manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore())).state
+        return state["average"] or state["variables"]
+
+    def _best_step(self) -> int:
+        """Step of the best validation, or the last one where none was validated."""
         step = self.latest_step()
         if step is None:
             raise InputError(
                 f"no complete checkpoint in {self._manager.directory}", "train first, or name another workdir"
             )
-        _, progress = self.restore(step, abstract_state)
-        step = progress["best_step"] or step
-        return self.restore(step, abstract_state)[0], step
+        progress = self._manager.restore(step, args=ocp.args.Composite(progress=ocp.args.JsonRestore())).progress
+        return progress["best_step"] or step
 
     def wait(self) -> None:
         """Returns once everything begun is saved."""

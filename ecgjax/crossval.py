@@ -1,4 +1,4 @@
-"""k-fold cross-validation by patient: as many networks, whose predictions on the test split are averaged."""
+"""Cross-validation: several networks whose predictions are averaged, or a dataset that is tested fold by fold."""
 
 import dataclasses
 from pathlib import Path
@@ -8,6 +8,33 @@ from ml_collections import ConfigDict
 
 from ecgjax.data.records import Split
 from ecgjax.errors import InputError
+
+NUM_PARTS = 10
+"""Stratified tenths of a dataset, its label `part`; a patient's records are in one of them."""
+
+NUM_FOLDS = 5
+
+
+def part_split(part: int, fold: int) -> str:
+    """The split of a part where `fold` is tested: its two parts are the test split, the next one is for validation."""
+    place = (part - 2 * fold) % NUM_PARTS
+    return "test" if place < 2 else "validation" if place == 2 else "train"
+
+
+def fold_split(everything: Split, fold: int, split: str) -> Split:
+    """The train, validation or test split of a fold of a dataset; `everything` where `split` is all.
+
+    Raises:
+      InputError: the dataset does not come in parts, or has no such fold.
+    """
+    if "part" not in everything.labels:
+        raise InputError(f"{everything.dataset} is not divided into folds", "leave data.fold at 0")
+    if not 0 <= fold < NUM_FOLDS:
+        raise InputError(f"data.fold is {fold}", f"give 0 to {NUM_FOLDS - 1}")
+    if split == "all":
+        return everything
+    splits = np.array([part_split(part, fold) for part in range(NUM_PARTS)])
+    return dataclasses.replace(everything.select(splits[everything.labels["part"]] == split), split=split)
 
 
 def member_runs(config: ConfigDict, workdir: Path) -> list[tuple[ConfigDict, Path]]:

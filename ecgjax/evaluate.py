@@ -22,31 +22,50 @@ from ecgjax.tasks.task import Task
 Predictions = dict[str, np.ndarray]
 """Arrays `[record * view, ...]`: what the task predicts, `loss`, `record_ids`, `patient_ids` and `view`."""
 
+COMBINES = ("mean", "vote")
+LEAST_SHARE = 1e-3
+"""Of the votes, so that the logarithm is finite."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Windows:
-    """Pieces of a record that are shown one by one, `num_samples` long and `stride` samples apart."""
+    """Pieces of a record that are shown one by one, `num_samples` long and `stride` samples apart.
+
+    What counts is the mean of their outputs, or with `combine` `vote` the logarithm of the share of them whose highest
+    output each is.
+    """
 
     num_samples: int
     stride: int
+    combine: str
 
-    def starts(self, record_samples: int) -> np.ndarray:
-        """Where they begin; the last one ends with the record."""
-        last = max(record_samples - self.num_samples, 0)
-        return np.append(np.arange(0, last, self.stride), last)
+
+def window_starts(record_samples: int, num_samples: int, stride: int) -> np.ndarray:
+    """Where windows of a record begin; the last one ends with it."""
+    last = max(record_samples - num_samples, 0)
+    return np.append(np.arange(0, last, stride), last)
 
 
 def apply_in_windows(
-    module: nn.Module, variables: Variables, signal_mv: jax.Array, windows: Windows | None
+    module: nn.Module, variables: Variables, signal_mv: jax.Array, num_samples: jax.Array, windows: Windows | None
 ) -> jax.Array:
-    """Outputs `[batch, ...]` for `[batch, time, lead]`: means over the windows, or of the whole record for None."""
+    """Outputs `[batch, ...]` for `[batch, time, lead]`: of the windows together, or of the whole record for None.
+
+    Windows of which less than half lies in the `num_samples` `[batch]` that were recorded do not count, but the first.
+    """
     if windows is None:
         return jnp.asarray(module.apply(variables, signal_mv, is_training=False))
     batch, time, _ = signal_mv.shape
-    starts = windows.starts(time)
+    starts = window_starts(time, windows.num_samples, windows.stride)
     cut = jnp.concatenate([signal_mv[:, start : start + windows.num_samples] for start in starts])
     outputs = jnp.asarray(module.apply(variables, cut, is_training=False))
-    return jnp.mean(outputs.reshape(len(starts), batch, *outputs.shape[1:]), axis=0)
+    outputs = outputs.reshape(len(starts), batch, *outputs.shape[1:])
+    if windows.combine == "vote":
+        outputs = jax.nn.one_hot(jnp.argmax(outputs, axis=-1), outputs.shape[-1])
+    counts = (starts == 0)[:, None] | (starts[:, None] + windows.num_samples // 2 <= num_samples)
+    weight = (counts / jnp.sum(counts, axis=0)).reshape(len(starts), batch, *[1] * (outputs.ndim - 2))
+    combined = jnp.sum(weight * outputs, axis=0)
+    return jnp.log(combined + LEAST_SHARE) if windows.combine == "vote" else combined
 
 
 def make_evaluation_step(
@@ -61,7 +80,8 @@ def make_evaluation_step(
         records = jax.vmap(lambda index, view: task.evaluation_view(whole_record(data, index), view))(
             batch["index"], batch["view"]
         )
-        outputs = apply_in_windows(module, variables, records["signal_mv"], windows)
+        recorded = data["num_samples"][batch["index"]]
+        outputs = apply_in_windows(module, variables, records["signal_mv"], recorded, windows)
         predictions = {**task.predict(outputs, records), "loss": task.loss(outputs, records)}
         return jax.lax.all_gather(predictions, AXIS, tiled=True)
 

@@ -14,13 +14,13 @@ from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 
 import data_prep
-from ecgjax import models, state, tasks
+from ecgjax import finetune, models, state, tasks
 from ecgjax.checkpoints import Checkpoints
-from ecgjax.crossval import member_runs
+from ecgjax.crossval import fold_split, member_runs
 from ecgjax.data.records import Split, load_split
 from ecgjax.data.resident import Resident, random_crop, resident
 from ecgjax.errors import InputError
-from ecgjax.evaluate import Evaluator, Predictions, Windows
+from ecgjax.evaluate import COMBINES, Evaluator, Predictions, Windows
 from ecgjax.optimizers import build_optimizer, build_schedule
 from ecgjax.parallel import AXIS, Parallel, to_host
 from ecgjax.preprocess import Preprocess
@@ -50,7 +50,11 @@ class Experiment:
 
     def initial_state(self) -> state.TrainState:
         """The state before the first step, as host arrays."""
-        return to_host(jax.jit(self.create_state)())
+        fresh = to_host(jax.jit(self.create_state)())
+        if not self.config.init.workdir:
+            return fresh
+        variables = finetune.initial_variables(self.config, fresh.variables)
+        return fresh.replace(variables=variables, average=variables if self.config.ema_decay else {})
 
     def abstract_state(self) -> state.TrainState:
         """Shapes and types of the state."""
@@ -93,7 +97,10 @@ class Experiment:
 
     def windows(self, stride_s: float) -> Windows | None:
         """Windows as long as a training crop, so many seconds apart; None, the whole record at once, for 0."""
-        return Windows(self.crop_samples, round(stride_s * self.config.preprocess.fs_hz)) if stride_s else None
+        if not stride_s:
+            return None
+        stride = round(stride_s * self.config.preprocess.fs_hz)
+        return Windows(self.crop_samples, stride, self.config.evaluation.window_combine)
 
     def predict(self, members: list[state.Variables], split: Split) -> tuple[Predictions, float]:
         """Predictions for every record and view of a split, averaged over `members`; records a second."""
@@ -119,7 +126,8 @@ def tuned_task(task: Task, workdir: Path) -> Task:
 def load(config: ConfigDict, split: str) -> Split:
     """The records of a split that the task of `config` can use; prepared first where they are absent and can be made.
 
-    With `data.leave_out` the test split is what was left out, of whatever split.
+    With `data.leave_out` the test split is what was left out, of whatever split; with `data.fold` the splits are those
+    of that fold.
 
     Raises:
       InputError: no record is left.
@@ -138,6 +146,8 @@ def _load(config: ConfigDict, split: str) -> Split:
         data_prep.ensure_prepared(data.name, data.variant, data.dir)
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices("data prepared")
+    if data.fold:
+        return fold_split(_read(config, "all"), data.fold, split)
     if not data.leave_out:
         return _read(config, split)
     everything = _read(config, "all")
@@ -186,7 +196,7 @@ def build(config: ConfigDict, train: Split) -> Experiment:
         task=task,
         module=module,
         schedule=schedule,
-        optimizer=build_optimizer(config.optimizer, schedule),
+        optimizer=finetune.thawing(build_optimizer(config.optimizer, schedule), config.init),
         parallel=parallel,
         crop_samples=crop_samples,
         signal_shape=jax.eval_shape(training_view, resident(train, task.targets(train)))["signal_mv"].shape,
@@ -208,11 +218,14 @@ def check(config: ConfigDict) -> None:
     _check_choice(config, "dtype", tuple(DTYPES))
     for group in ("select", "early_stopping"):
         _check_choice(config[group], "mode", ("min", "max"), f"{group}.")
+    _check_choice(config.evaluation, "window_combine", COMBINES, "evaluation.")
     if config.kfold == 1 or config.kfold < 0:
         raise InputError(f"kfold is {config.kfold}", "give 0 (off) or 2 and more")
     for name in ("num_steps", "steps_per_dispatch", "log_every", "eval_every", "checkpoint_every"):
         if config[name] < 1:
             raise InputError(f"{name} is {config[name]}", "give 1 or more")
+    if config.data.fold and config.data.leave_out:
+        raise InputError("data.fold and data.leave_out both choose the test split", "give one of them")
     if not 0 < config.data.crop_s <= config.data.seconds:
         raise InputError(
             f"data.crop_s is {config.data.crop_s}",

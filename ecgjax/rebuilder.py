@@ -12,7 +12,7 @@ import numpy as np
 from ecgjax import leads
 from ecgjax.data.records import GAIN, Split
 from ecgjax.errors import InputError
-from ecgjax.evaluate import Windows
+from ecgjax.evaluate import window_starts
 from ecgjax.experiment import build, tuned_task
 from ecgjax.lead_completion import completion_matrices, learnt_leads
 from ecgjax.preprocess import Preprocess
@@ -67,7 +67,7 @@ class Rebuilder:
         num_records, time, _ = shown.shape
         length = round(self.seconds * self.preprocess.fs_hz)
         shown = np.pad(shown, ((0, 0), (0, max(length - time, 0)), (0, 0)))
-        starts = Windows(length, length // 2).starts(shown.shape[1])
+        starts = window_starts(shown.shape[1], length, length // 2)
         cut = np.concatenate([shown[:, start : start + length] for start in starts])
         found = self._in_batches(cut).reshape(len(starts), num_records, length, -1)
         fade = np.bartlett(length + 2)[1:-1, None]

@@ -9,13 +9,16 @@ import numpy as np
 from ecgjax.data.records import Split
 
 Resident = dict
-"""`{"ecg": int16 [record, time, lead], "gain": float32 scalar (units per mV), "targets": {name: [record, ...]}}`"""
+"""`{"ecg": int16 [record, time, lead], "num_samples": int32 [record] (before the zeros that pad it), "gain": float32
+scalar (units per mV), "targets": {name: [record, ...]}}`"""
 
 
 def resident(split: Split, targets: dict[str, np.ndarray]) -> Resident:
     """The host arrays of a split and its targets, of the types that the device keeps."""
+    full = np.full(len(split), split.ecg.shape[1])
     return {
         "ecg": split.ecg,
+        "num_samples": split.labels.get("num_samples", full).astype(np.int32),
         "gain": np.float32(split.gain),
         "targets": {name: _device_type(values) for name, values in targets.items()},
     }
@@ -28,13 +31,13 @@ def _device_type(values: np.ndarray) -> np.ndarray:
 
 
 def random_crop(data: Resident, index: jax.Array, key: jax.Array, num_samples: int) -> dict[str, jax.Array]:
-    """One record with `num_samples` of its signal: `signal_mv` `[num_samples, lead]` float32, and its targets."""
-    offset = jax.random.randint(key, (), 0, data["ecg"].shape[1] - num_samples + 1)
+    """A record as `whole_record` gives it, but `num_samples` of its signal: padding only where it is shorter."""
+    offset = jax.random.randint(key, (), 0, jnp.maximum(data["num_samples"][index] - num_samples, 0) + 1)
     return _record(data, index, offset, num_samples)
 
 
 def whole_record(data: Resident, index: jax.Array) -> dict[str, jax.Array]:
-    """One record: `signal_mv` `[time, lead]` float32, and its targets."""
+    """One record: `signal_mv` `[time, lead]` float32, `num_samples` of it that were recorded, and its targets."""
     return _record(data, index, jnp.int32(0), data["ecg"].shape[1])
 
 
@@ -42,7 +45,8 @@ def _record(data: Resident, index: jax.Array, offset: jax.Array, num_samples: in
     num_leads = data["ecg"].shape[2]
     ecg = jax.lax.dynamic_slice(data["ecg"], (index, offset, jnp.int32(0)), (1, num_samples, num_leads))[0]
     targets = {name: values[index] for name, values in data["targets"].items()}
-    return {"signal_mv": ecg.astype(jnp.float32) / data["gain"], **targets}
+    recorded = jnp.clip(data["num_samples"][index] - offset, 0, num_samples)
+    return {"signal_mv": ecg.astype(jnp.float32) / data["gain"], "num_samples": recorded, **targets}
 
 
 class BatchOrder:

@@ -134,7 +134,8 @@ def make_subset_step(
             return task.evaluation_view(withheld(whole_record(data, index), is_given), jnp.int32(0))
 
         records = jax.vmap(presented)(batch["index"], batch["is_given"].T)
-        outputs = apply_in_windows(module, variables, records["signal_mv"], windows)
+        recorded = data["num_samples"][batch["index"]]
+        outputs = apply_in_windows(module, variables, records["signal_mv"], recorded, windows)
         predicted = task.predict(outputs, records)
         wanted = {
             "scores": predicted["scores"],

@@ -95,8 +95,7 @@ class Reconstruction:
         return {"all leads flat": ~np.any(split.ecg != split.ecg[:, :1], axis=(1, 2))}
 
     def targets(self, split: Split) -> dict[str, np.ndarray]:
-        num_samples = split.labels.get("num_samples", np.full(len(split), split.ecg.shape[1]))
-        found = {"num_samples": num_samples}
+        found = {}
         # A dataset without diagnoses has no groups to look at.
         with contextlib.suppress(InputError):
             found["groups"] = scp.labels(split, _GROUPS)

@@ -9,7 +9,8 @@ from ecgjax.data.records import Split
 from ecgjax.metrics import Metric
 
 Record = dict[str, jax.Array]
-"""One record inside the compiled step: `signal_mv` `[time, lead]` float32 and the task's targets; batched by vmap."""
+"""One record inside the compiled step: `signal_mv` `[time, lead]` float32, how many of its samples were recorded and do
+not pad it, `num_samples`, and the task's targets; batched by vmap."""
 
 
 class Task(Protocol):
