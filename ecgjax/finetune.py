@@ -30,10 +30,7 @@ def initial_variables(config: ConfigDict, fresh: Variables) -> Variables:
     names = _named(fresh)
     fitting = {name for name, value in names.items() if name in learnt and learnt[name].shape == value.shape}
     if not fitting:
-        raise InputError(
-            f"no weight of {workdir} ({source.model.name}) fits {config.model.name}",
-            "set model.name to the same network",
-        )
+        raise InputError(f"no weight of {workdir} fits this network", "set model.name to that of the run")
     left = [name for name in names if name not in fitting]
     say(f"{len(fitting)} arrays from {workdir}; new: {', '.join(left) or 'none'}")
     return jax.tree.map_with_path(
