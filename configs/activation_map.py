@@ -29,6 +29,7 @@ def get_config(args: str = "") -> ConfigDict:
     options.huber_ms = 3.0  # where huber turns from a parabola to a line
     options.centre_ms = 85.0  # time at which an output is 0
     options.spread_ms = 35.0  # ms for an output of 1
+    options.stretch = 0.0  # deviation of the logarithm of the duration of a training record, with its targets
     heart_view.add_view(config, options)
 
     config.model = ConfigDict()

@@ -52,6 +52,8 @@ def use_recipe(config: ConfigDict, options: ConfigDict, args: str) -> None:
         options.noise_mv = 0.01
         options.rotation_rad = options.elongation = options.gain = 0.1
         options.displacement = 0.03
+        if config.task == "activation_map":
+            options.stretch = 0.08
         return
     config.optimizer.name = "adam"
     config.optimizer.weight_decay = 0.0
@@ -64,8 +66,8 @@ def use_recipe(config: ConfigDict, options: ConfigDict, args: str) -> None:
 def _add_encoder(options: ConfigDict) -> None:
     options.num_samples = 500  # of a beat that are read
     options.fine = 2  # samples averaged first
-    options.stretch = 16  # averages that the first layers see at once
-    options.features = 96  # width of these layers
+    options.features = (64, 64, 96, 128)  # channels of each convolution, all with a stride of 2
+    options.kernel_size = 5  # averages that they reach over
     options.hidden = 768  # width of the layers over the whole beat
     options.num_blocks = 2  # residual blocks over it
     options.dropout_rate = 0.4  # within the blocks

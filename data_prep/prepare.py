@@ -15,6 +15,7 @@ from data_prep.cinc2017 import Cinc2017
 from data_prep.heartbeat import Heartbeat
 from data_prep.intracardiac import Intracardiac
 from data_prep.mitbih import Mitbih
+from data_prep.paper import Cinc2017Paper, SimulatedPaper
 from data_prep.ptbxl import Ptbxl
 from data_prep.simulated import Simulated
 from data_prep.simulated_beats import SimulatedBeats
@@ -28,7 +29,7 @@ from ecgjax.errors import InputError
 BUILDERS: dict[str, type[RecordBuilder]] = {
     builder.name: builder
     for builder in (
-        *(Simulated, Ptbxl, Wfdb, Intracardiac, Mitbih, Heartbeat, Cinc2017),
+        *(Simulated, Ptbxl, Wfdb, Intracardiac, Mitbih, Heartbeat, Cinc2017, Cinc2017Paper, SimulatedPaper),
         *(SimulatedBeats, SimulatedHearts, SimulatedRhythms),
     )
 }

@@ -110,12 +110,17 @@ def lead_noise(key: jax.Array, signal_mv: jax.Array, highest_mv: float) -> jax.A
 
 
 def stretch_time(key: jax.Array, signal_mv: jax.Array, centre: int, sd: float) -> jax.Array:
-    """Stretches `[time, lead]` about the sample `centre` by a factor whose logarithm has deviation `sd`.
+    """Stretches `[time, lead]` about the sample `centre` by a factor whose logarithm has deviation `sd`."""
+    place = centre + (jnp.arange(signal_mv.shape[0]) - centre) * jnp.exp(sd * jax.random.normal(key))
+    return at_samples(signal_mv, place)
+
+
+def at_samples(signal_mv: jax.Array, place: jax.Array) -> jax.Array:
+    """`[time, lead]` at the samples `place` float `[place]`.
 
     Interpolated linearly; what would come from outside repeats the edge.
     """
     last = signal_mv.shape[0] - 1
-    place = centre + (jnp.arange(last + 1) - centre) * jnp.exp(sd * jax.random.normal(key))
     place = jnp.clip(place, 0, last)
     before = jnp.clip(jnp.floor(place).astype(jnp.int32), 0, last - 1)
     share = (place - before)[:, None]

@@ -18,6 +18,7 @@ from ecgjax.report_heart import heart_section
 from ecgjax.report_heartbeat import heartbeat_section
 from ecgjax.report_page import Section, definitions, folded, image, page, paragraph, side_by_side, table, tiles
 from ecgjax.report_reconstruction import reconstruction_section
+from ecgjax.report_rhythm import rhythm_section
 
 _LABELS = {
     "auroc": "AUROC",
@@ -92,7 +93,7 @@ def write_report(workdir: str | Path) -> Path:
     run.figures_dir.mkdir(exist_ok=True)
     makers = (
         *(_headline, _curves, _confusion, _precision_recall, _classes, _ppv, _calibration, _regression, _age),
-        *(_heartbeat, _heart, _rebuilt, _examples, _provenance),
+        *(_heartbeat, _rhythm, _heart, _rebuilt, _examples, _provenance),
     )
     sections = [section for maker in makers if (section := maker(run)) is not None]
     results = run.results
@@ -329,6 +330,10 @@ def _age(run: RunFiles) -> Section | None:
 
 def _heartbeat(run: RunFiles) -> Section | None:
     return heartbeat_section(run.results, run.predictions, run.examples, run.figures_dir)
+
+
+def _rhythm(run: RunFiles) -> Section | None:
+    return rhythm_section(run.results, run.predictions, run.examples, run.figures_dir)
 
 
 def _heart(run: RunFiles) -> Section | None:

@@ -26,6 +26,8 @@ from ecgjax.models.lead_filler import LeadFiller
 from ecgjax.models.lead_set_net import LeadSetNet
 from ecgjax.models.ml_resnet import MLResNet
 from ecgjax.models.placement_net import PlacementNet
+from ecgjax.models.residual34 import Residual34
+from ecgjax.models.rhythm_reader import RhythmReader
 from ecgjax.models.ribeiro_net import RibeiroFullRateNet, RibeiroNet
 from ecgjax.models.shallow_cnn import ShallowCNN
 from ecgjax.models.squeeze_net import SqueezeNet
@@ -81,7 +83,7 @@ def _beat_reader(options: ConfigDict, num_outputs: int, dtype: jnp.dtype, axis_n
 
 def _heart_encoder(given: dict[str, Any], dtype: jnp.dtype) -> HeartEncoder:
     """Takes its options out of those of the network that it serves."""
-    names = ("num_samples", "fine", "stretch", "features", "hidden", "num_blocks", "dropout_rate")
+    names = ("num_samples", "fine", "features", "kernel_size", "hidden", "num_blocks", "dropout_rate")
     return HeartEncoder(dtype=dtype, **{name: given.pop(name) for name in names})
 
 
@@ -113,6 +115,14 @@ def _ribeiro_net(options: ConfigDict, num_outputs: int, dtype: jnp.dtype, axis_n
 
 def _ribeiro_full_rate_net(options: ConfigDict, num_outputs: int, dtype: jnp.dtype, axis_name: str | None) -> nn.Module:
     return RibeiroFullRateNet(num_outputs=num_outputs, dtype=dtype, axis_name=axis_name, **options.to_dict())
+
+
+def _residual34(options: ConfigDict, num_outputs: int, dtype: jnp.dtype, axis_name: str | None) -> nn.Module:
+    return Residual34(num_outputs=num_outputs, dtype=dtype, axis_name=axis_name, **options.to_dict())
+
+
+def _rhythm_reader(options: ConfigDict, num_outputs: int, dtype: jnp.dtype, axis_name: str | None) -> nn.Module:
+    return RhythmReader(num_outputs=num_outputs, dtype=dtype, axis_name=axis_name, **options.to_dict())
 
 
 def _ml_resnet(options: ConfigDict, num_outputs: int, dtype: jnp.dtype, axis_name: str | None) -> nn.Module:
@@ -164,6 +174,8 @@ _BUILDERS: dict[str, Callable[..., nn.Module]] = {
     "state_space": _state_space,
     "ribeiro_net": _ribeiro_net,
     "ribeiro_full_rate_net": _ribeiro_full_rate_net,
+    "residual34": _residual34,
+    "rhythm_reader": _rhythm_reader,
     "ml_resnet": _ml_resnet,
     "uresnet": _uresnet,
     "beat_cnn": _beat_cnn,

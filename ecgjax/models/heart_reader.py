@@ -3,7 +3,6 @@
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from ecgjax.models.layers import Dense, LayerNorm
 
@@ -14,26 +13,23 @@ _INITIAL_HEIGHT = 0.85
 
 
 class HeartEncoder(nn.Module):
-    """Overlapping stretches of the beat, each through the same dense layers, then dense layers over all of them.
-
-    Every value reads the whole beat. The stretches are products of matrices, on CPU several times faster than
-    convolutions of that reach.
+    """Convolutions, each of which halves the time axis, then dense layers over the whole beat.
 
     Attributes:
       num_samples: of the beat that are read; a longer signal is cut there.
-      fine: samples averaged before the stretches.
-      stretch: averages in a stretch; the next one begins half of it later.
-      features: width of the layers on a stretch.
-      hidden: width of the layers over all stretches.
-      num_blocks: residual blocks over them.
+      fine: samples averaged before the convolutions.
+      features: channels of each convolution.
+      kernel_size: of all of them.
+      hidden: width of the layers over the whole beat.
+      num_blocks: residual blocks over it.
       dropout_rate: within the blocks.
       dtype: of the computation; parameters are float32.
     """
 
     num_samples: int
     fine: int
-    stretch: int
-    features: int
+    features: tuple[int, ...]
+    kernel_size: int
     hidden: int
     num_blocks: int
     dropout_rate: float
@@ -43,15 +39,12 @@ class HeartEncoder(nn.Module):
     def __call__(self, signal_mv: jax.Array, is_training: bool) -> jax.Array:
         """`[batch, time, lead]` -> `[batch, hidden]`."""
         batch, _, num_leads = signal_mv.shape
-        beat = signal_mv[:, : self.num_samples - self.num_samples % self.fine]
-        beat = jnp.mean(beat.reshape(batch, -1, self.fine, num_leads), axis=2)
-        step = self.stretch // 2
-        beat = jnp.pad(beat, ((0, 0), (0, (self.stretch - beat.shape[1]) % step), (0, 0)), mode="edge")
-        first = np.arange(0, beat.shape[1] - self.stretch + 1, step)
-        stretches = jnp.stack([beat[:, i : i + self.stretch].reshape(batch, -1) for i in first], axis=1)
-        x = nn.gelu(LayerNorm(self.dtype)(Dense(self.features, self.dtype)(stretches)))
-        x = nn.gelu(Dense(self.features, self.dtype)(x)).reshape(batch, -1)
-        x = Dense(self.hidden, self.dtype)(x)
+        x = signal_mv[:, : self.num_samples - self.num_samples % self.fine]
+        x = jnp.mean(x.reshape(batch, -1, self.fine, num_leads), axis=2)
+        for width in self.features:
+            x = nn.Conv(width, (self.kernel_size,), strides=2, use_bias=False, dtype=self.dtype)(x)
+            x = nn.gelu(LayerNorm(self.dtype)(x))
+        x = Dense(self.hidden, self.dtype)(x.reshape(batch, -1))
         for _ in range(self.num_blocks):
             y = nn.gelu(Dense(self.hidden, self.dtype)(LayerNorm(self.dtype)(x)))
             y = nn.Dropout(self.dropout_rate, deterministic=not is_training)(y)

@@ -9,7 +9,7 @@ from ecgjax.data import intracardiac
 from ecgjax.errors import InputError
 from ecgjax.options import fitting_options
 from ecgjax.preprocess import Preprocess
-from ecgjax.tasks import heartbeat_view
+from ecgjax.tasks import heartbeat_view, rhythm_view
 from ecgjax.tasks.activation_map import ActivationMap
 from ecgjax.tasks.age import Age
 from ecgjax.tasks.diagnosis import Diagnosis
@@ -18,6 +18,7 @@ from ecgjax.tasks.heartbeat import Heartbeat
 from ecgjax.tasks.lead_id import LeadId
 from ecgjax.tasks.reconstruction import Reconstruction
 from ecgjax.tasks.reversal import Reversal
+from ecgjax.tasks.rhythm import Rhythm
 from ecgjax.tasks.task import Task
 from ecgjax.tasks.transmembrane import Transmembrane
 from ecgjax.tasks.twelve_lead_view import TwelveLeadView
@@ -84,6 +85,13 @@ def _heartbeat(config: ConfigDict) -> Task:
     )
 
 
+def _rhythm(config: ConfigDict) -> Task:
+    options = config.rhythm.to_dict()
+    shown = {name: options.pop(name) for name in rhythm_view.OPTIONS}
+    view = rhythm_view.RhythmView(preprocess=Preprocess.from_config(config), **shown)
+    return Rhythm(shown=view, seed=config.seed, **options)
+
+
 def _activation_map(config: ConfigDict) -> Task:
     options = config.activation_map
     return ActivationMap(
@@ -91,6 +99,7 @@ def _activation_map(config: ConfigDict) -> Task:
         huber_ms=options.huber_ms,
         centre_ms=options.centre_ms,
         spread_ms=options.spread_ms,
+        stretch=options.stretch,
         shown=HeartView.from_options(config, options),
     )
 
@@ -113,6 +122,7 @@ def _transmembrane(config: ConfigDict) -> Task:
 _BUILDERS: dict[str, Callable[[ConfigDict], Task]] = {
     "diagnosis": _diagnosis,
     "heartbeat": _heartbeat,
+    "rhythm": _rhythm,
     "age": _age,
     "reversal": _reversal,
     "lead_id": _lead_id,

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from ecgjax import augment
 from ecgjax.data import intracardiac
 from ecgjax.data.records import Split
 from ecgjax.errors import InputError
@@ -29,6 +30,7 @@ class ActivationMap:
     huber_ms: float
     centre_ms: float
     spread_ms: float
+    stretch: float
     shown: HeartView
     name: str = "activation_map"
 
@@ -38,6 +40,8 @@ class ActivationMap:
         for option, value in (("huber_ms", self.huber_ms), ("spread_ms", self.spread_ms)):
             if value <= 0:
                 raise InputError(f"activation_map.{option} is {value}", "give milliseconds above 0")
+        if self.stretch < 0:
+            raise InputError(f"activation_map.stretch is {self.stretch}", "give 0 or more")
 
     @property
     def num_outputs(self) -> int:
@@ -60,12 +64,18 @@ class ActivationMap:
         return None
 
     def training_view(self, key: jax.Array, record: Record) -> Record:
-        shift_key, signal_key = jax.random.split(key)
+        stretch_key, shift_key, signal_key = jax.random.split(key, 3)
+        signal_mv, activation_ms = record["signal_mv"], record["activation_ms"]
+        if self.stretch:
+            # The leads follow the potentials at once, so that a slower record is one of slower conduction.
+            slower = jnp.exp(self.stretch * jax.random.normal(stretch_key))
+            signal_mv = augment.at_samples(signal_mv, jnp.arange(signal_mv.shape[0]) / slower)
+            activation_ms *= slower
         shift = self.shown.draw_shift(shift_key)
         return {
             **record,
-            "signal_mv": self.shown.training_signal(signal_key, record["signal_mv"], shift),
-            "activation_ms": record["activation_ms"] + self.shown.shift_ms(shift),
+            "signal_mv": self.shown.training_signal(signal_key, signal_mv, shift),
+            "activation_ms": activation_ms + self.shown.shift_ms(shift),
         }
 
     def evaluation_view(self, record: Record, view: jax.Array) -> Record:

@@ -6,7 +6,14 @@ import numpy as np
 from ecgjax.models.heart_reader import ActivationReader, HeartEncoder, PotentialReader
 
 ENCODER = HeartEncoder(
-    num_samples=500, fine=2, stretch=16, features=8, hidden=16, num_blocks=1, dropout_rate=0.0, dtype=jnp.float32
+    num_samples=500,
+    fine=2,
+    features=(8, 8),
+    kernel_size=5,
+    hidden=16,
+    num_blocks=1,
+    dropout_rate=0.0,
+    dtype=jnp.float32,
 )
 SIGNAL = jax.random.normal(jax.random.key(0), (2, 500, 12))
 

@@ -21,7 +21,9 @@ from ecgjax.tasks.activation_figures import activation_figures, earliest_site_mm
 NUM_LEADS = len(leads.LEADS)
 
 
-UNCHANGED = dict.fromkeys(("max_shift_ms", "rotation_rad", "elongation", "displacement", "gain", "noise_mv"), 0.0)
+UNCHANGED = dict.fromkeys(
+    ("stretch", "max_shift_ms", "rotation_rad", "elongation", "displacement", "gain", "noise_mv"), 0.0
+)
 """Of what the default network's recipe changes in training."""
 
 
@@ -135,6 +137,22 @@ def test_gains_are_paired():
     assert paired_gains(true_ms, own_ms, own_ms, patients, 0)["gain/rmse_ms"].value == 0
 
 
+def test_a_stretch_slows_signals_and_times_together(hearts):
+    stretched = task(stretch=0.1, scaling="none")
+    record = record_of(hearts)
+    # A lead that says what time it is.
+    record["signal_mv"] = record["signal_mv"].at[:, -1].set(jnp.arange(len(record["signal_mv"])))
+    view = jax.jit(jax.vmap(stretched.training_view, in_axes=(0, None)))
+    many = view(jax.random.split(jax.random.key(0), 64), record)
+    slower = np.asarray(many["activation_ms"] / record["activation_ms"])
+    assert np.ptp(slower, axis=1).max() < 1e-5
+    slower = slower[:, 0]
+    assert 0.05 < np.log(slower).std() < 0.15
+    for signal_mv, factor in zip(np.asarray(many["signal_mv"]), slower, strict=True):
+        time = np.arange(len(signal_mv))
+        np.testing.assert_allclose(signal_mv[:, -1], np.minimum(time / factor, len(time) - 1), rtol=1e-4)
+
+
 def test_a_delay_moves_signals_and_times_together(hearts):
     shifted = task(max_shift_ms=40.0, scaling="none")
     record = record_of(hearts)
@@ -239,6 +257,7 @@ def test_records_without_a_beat_and_datasets_without_hearts_are_refused(hearts):
         ({"scaling": "normalized"}, "unknown scaling 'normalized'"),
         ({"sd_mv": (1.0, 2.0)}, "mean_mv and sd_mv have 12 and 2 values"),
         ({"sd_mv": (0.0,) * 12}, "not above 0"),
+        ({"stretch": -1.0}, "activation_map.stretch is -1.0"),
         ({"max_shift_ms": -1.0}, "max_shift_ms is -1.0"),
         ({"random_leads": 2.0}, "random_leads is 2.0"),
         ({"leads": "V9"}, "unknown lead name 'V9'"),

@@ -1,0 +1,73 @@
+"""The rhythm of a recording in one lead: sinus rhythm, atrial fibrillation, another rhythm, or too noisy to tell.
+
+python -m ecgjax.main --config=configs/rhythm.py                       simulated recordings
+python -m ecgjax.main --config=configs/rhythm.py:cinc2017              PhysioNet/CinC Challenge 2017, one fold of five
+python -m ecgjax.main --config=configs/rhythm.py:cinc2017,fold=3       another fold
+python -m ecgjax.main --config=configs/rhythm.py:cinc2017,init=runs/rhythm     begins with the run on simulated ones
+python -m ecgjax.main --config=configs/rhythm.py:cinc2017,model=residual34     the published network
+"""
+
+from ml_collections import ConfigDict
+
+from configs import common, rhythm_networks
+
+SHORTHANDS = {
+    "fold": "data.fold",
+    "model": "model.name",
+    "weighting": "rhythm.weighting",
+    "init": "init.workdir",
+    "seed": "seed",
+    "steps": "num_steps",
+    "kfold": "kfold",
+}
+
+
+def get_config(args: str = "") -> ConfigDict:
+    """ARGS: a dataset, `smoke`, `fold=`, `model=`, `weighting=`, `init=` (a run to begin with), `seed=`, `steps=`,
+    `kfold=`."""
+    config = for_dataset("simulated_rhythms", "full", args)
+    if any(argument.startswith("init=") for argument in args.split(",")):
+        config.num_steps = 1800
+        config.schedule.learning_rate = 1e-3
+    if common.parse_args(config, args, SHORTHANDS):
+        config.rhythm.baseline_records = 60
+    return config
+
+
+def for_dataset(name: str, variant: str, args: str) -> ConfigDict:
+    """All options, with the recipe of the network that ARGS name."""
+    config = common.base()
+    config.task = "rhythm"
+    config.data.name = name
+    config.data.variant = variant
+    config.data.seconds = 61.0  # the longest recording; shorter ones are padded
+    config.data.crop_s = 30.0
+    config.log_every = 50
+    config.eval_every = 250
+    config.checkpoint_every = 250
+    config.evaluation.batch_size = 32
+    config.select.metric = "f1_ano"
+    config.select.mode = "max"
+
+    config.rhythm = ConfigDict()
+    options = config.rhythm
+    options.scaling = "zscore"  # mv, zscore (of the recording) or range (0 to 1 of it, as strips on paper)
+    options.measures = False  # whether what rhythm_features.py measures of intervals, beats and atria is shown, too
+    options.weighting = "none"  # of a recording in the loss: none, inverse or sqrt_inverse to the size of its class
+    options.label_smoothing = 0.0  # probability that is spread over all classes
+    options.decision = (
+        "most_probable"  # or tuned: classes weighed so that the score on validation recordings is highest
+    )
+    options.baseline_records = 2000  # training recordings that the boosted trees see at most
+    # What changes training recordings; 0 is off.
+    options.noise = 0.0  # deviation of the level of white noise, over that of the recording
+    options.wander = 0.0  # the same of a slow wander
+    options.gain = 0.0  # deviation of the logarithm of the gain
+    options.stretch = 0.0  # deviation of the logarithm of a stretch of time
+    options.flip = 0.0  # share that is turned upside down
+    options.mask_s = 0.0  # longest stretch that is blanked
+
+    config.model = ConfigDict()
+    rhythm_networks.add_networks(config)
+    rhythm_networks.use_recipe(config, args)
+    return config

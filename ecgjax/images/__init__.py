@@ -1,0 +1,1 @@
+"""ECGs on paper: drawn, damaged, and read again."""
