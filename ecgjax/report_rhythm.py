@@ -37,8 +37,8 @@ def rhythm_section(
         body += image(plots.confusion(matrix, names), figures_dir / "confusion_tuned.png", "tuned decisions", how)
     if len(examples.get("strip_mv", ())):
         text = (
-            "The beginning of some recordings, in seconds. Green: named rightly, drawn by chance. Red: those of the "
-            "class of which the network is most wrongly sure, with what it says."
+            "The beginning of some recordings, in mV over seconds. Green: named rightly, drawn by chance. Red: those "
+            "of the class of which the network is most wrongly sure, with what it says."
         )
         picture = image(example_strips(examples), figures_dir / "example_strips.png", "example recordings by class")
         body += paragraph(text) + picture

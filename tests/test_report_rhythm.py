@@ -8,7 +8,7 @@ from ecgjax.report import write_report
 from ecgjax.report_rhythm import rhythm_section
 
 
-def write_run(workdir, figures):
+def write_run(workdir):
     rng = np.random.default_rng(0)
     ids = np.array([f"A{k:05d}" for k in range(40)])
     scores, targets = rng.dirichlet(np.ones(4), 40), rng.integers(0, 4, 40)
@@ -30,7 +30,7 @@ def write_run(workdir, figures):
         prediction=["N", "O", "~"],
         probability=[0.9, 0.8, 0.7],
     )
-    write_results(workdir, {"f1_ano": entry(0.8), **figures}, task="rhythm")
+    write_results(workdir, {"f1_ano": entry(0.8)}, task="rhythm")
 
 
 def pictures(workdir):
@@ -38,7 +38,7 @@ def pictures(workdir):
 
 
 def test_recordings_are_drawn_as_strips(tmp_path):
-    write_run(tmp_path, {})
+    write_run(tmp_path)
     page = write_report(tmp_path).read_text()
     assert "Recordings" in headings(page)
     assert "F1 (A, N, O)" in page
@@ -47,10 +47,12 @@ def test_recordings_are_drawn_as_strips(tmp_path):
 
 
 def test_tuned_decisions_have_a_confusion_of_their_own(tmp_path):
-    write_run(tmp_path, {f"offset/{name}": entry(0.3 * k, None) for k, name in enumerate(CLASSES)})
-    assert "Classes are weighed as validation recordings ask for." in write_report(tmp_path).read_text()
-    assert "confusion_tuned" in pictures(tmp_path)
-    assert "offset_by_class" not in pictures(tmp_path)
+    rng = np.random.default_rng(0)
+    predictions = {"targets": rng.integers(0, 4, 20), "scores": rng.dirichlet(np.ones(4), 20), "class_names": CLASSES}
+    figures = {f"offset/{name}": entry(0.3 * k, None) for k, name in enumerate(CLASSES)}
+    section = rhythm_section({"task": "rhythm", "metrics": figures}, predictions, {}, tmp_path)
+    assert "Classes are weighed as validation recordings ask for." in section.body
+    assert [path.name for path in tmp_path.iterdir()] == ["confusion_tuned.png"]
 
 
 def test_runs_of_other_tasks_have_no_such_section(tmp_path):

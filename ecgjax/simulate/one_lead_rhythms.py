@@ -33,6 +33,9 @@ USUAL = 0.7
 INVERTED = 0.12
 """Share that is held the wrong way round."""
 
+F_WAVE_MV = 0.035
+"""Median size of the waves of fibrillating atria."""
+
 PASS_HZ = (0.5, 40.0)
 """Band of the device."""
 
@@ -46,7 +49,6 @@ _WAVE_S = np.arange(-0.45, 0.95, 1 / _WAVE_HZ)
 _APART_S = 20.0
 
 
-@jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Waves:
     """What one heart writes in lead I, each wave alone, in mV about the middle of its QRS complex at `_WAVE_S`.
@@ -83,7 +85,8 @@ def generate(seed: int, numbers: np.ndarray) -> list[Recording]:
         chunk = numbers[start : start + CHUNK]
         waves = jax.device_get(_waves(key, np.resize(chunk, CHUNK).astype(np.uint32)))
         for row, number in enumerate(chunk):
-            found.append(_recording(seed, int(number), jax.tree.map(lambda values, row=row: values[row], waves)))
+            of_heart = Waves(**{name: values[row] for name, values in waves.items()})
+            found.append(_recording(seed, int(number), of_heart))
     return found
 
 
@@ -93,11 +96,12 @@ def draw_class(seed: int, number: int) -> str:
 
 
 @jax.jit
-def _waves(key: jax.Array, numbers: jax.Array) -> Waves:
+def _waves(key: jax.Array, numbers: np.ndarray) -> dict[str, jax.Array]:
+    """The fields of `Waves`, [heart, ...] each."""
     return jax.vmap(lambda number: _waves_of(jax.random.fold_in(key, number)))(numbers)
 
 
-def _waves_of(key: jax.Array) -> Waves:
+def _waves_of(key: jax.Array) -> dict[str, jax.Array]:
     draws = Draws(key, 0)
     # Every heart has P waves; whether they show is a matter of the rhythm.
     subject = dataclasses.replace(draw_subject(draws), rhythm=jnp.int32(0))
@@ -114,17 +118,17 @@ def _waves_of(key: jax.Array) -> Waves:
     sinus, atrial, ventricular = jnp.split(hearts.activation(heart, rhythm, time_s) * lead_mv, 3)
     index = hearts.KERNELS.index
     early, late = index("ventricular_early"), index("ventricular_late")
-    return Waves(
-        p=sinus[:, hearts.P].sum(axis=1),
-        qrs=sinus[:, hearts.QRS].sum(axis=1),
-        t=sinus[:, hearts.T].sum(axis=1),
-        p_ectopic=atrial[:, index("p_ectopic")],
-        ventricular=ventricular[:, early] + ventricular[:, late],
-        ventricular_t=ventricular[:, index("ventricular_t")],
-        qrs_s=heart.qrs_s,
-        ventricular_s=heart.ventricular_qrs_s,
-        f_wave_mv=0.035 * jnp.exp(RHYTHM.f_wave_log_sd * draws.normal()),
-    )
+    return {
+        "p": sinus[:, hearts.P].sum(axis=1),
+        "qrs": sinus[:, hearts.QRS].sum(axis=1),
+        "t": sinus[:, hearts.T].sum(axis=1),
+        "p_ectopic": atrial[:, index("p_ectopic")],
+        "ventricular": ventricular[:, early] + ventricular[:, late],
+        "ventricular_t": ventricular[:, index("ventricular_t")],
+        "qrs_s": heart.qrs_s,
+        "ventricular_s": heart.ventricular_qrs_s,
+        "f_wave_mv": F_WAVE_MV * jnp.exp(RHYTHM.f_wave_log_sd * draws.normal()),
+    }
 
 
 def _recording(seed: int, number: int, waves: Waves) -> Recording:

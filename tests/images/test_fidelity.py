@@ -24,7 +24,7 @@ def test_noise_of_known_power_gives_its_ratio():
 
 def test_shift_and_offset_of_leads_do_not_count():
     reference = recording()
-    late = np.pad(reference, ((30, 0), (0, 0)), constant_values=np.nan) + [1.0, -2.0, 0.5]
+    late = np.pad(reference, ((30, 0), (0, 0)), constant_values=np.nan) + np.array([1.0, -2.0, 0.5])
     found = snr_db(late, reference, FS_HZ)
     assert found.shift_s == pytest.approx(30 / FS_HZ)
     assert found.snr_db > 200

@@ -15,8 +15,8 @@ def drawn(*lines):
     for y in lines:
         x = np.arange(len(y)) / 4
         known = np.isfinite(y)
-        for piece in np.split(np.arange(len(y)), np.flatnonzero(~known)):
-            piece = piece[known[piece]]
+        for stretch in np.split(np.arange(len(y)), np.flatnonzero(~known)):
+            piece = stretch[known[stretch]]
             if len(piece) > 1:
                 cover, top, left = line_coverage(np.stack([x, y], 1)[piece], LINE_PX, SHAPE)
                 part = ink[top : top + cover.shape[0], left : left + cover.shape[1]]

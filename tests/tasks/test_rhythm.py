@@ -111,7 +111,7 @@ def test_what_is_right_already_is_not_moved():
 
 
 def test_features_beat_the_majority_and_gains_are_paired():
-    train, test = made_rhythms(RHYTHMS * 6, seed=1), made_rhythms(RHYTHMS * 2, seed=2)
+    train, test = made_rhythms(RHYTHMS * 4, seed=1), made_rhythms(RHYTHMS, seed=2)
     made = task()
     truth = made.targets(test)["classes"]
     found = made.baselines(train, test, predictions(made, test, np.eye(4)[truth]), num_bootstrap=20)

@@ -58,7 +58,7 @@ def trained(seeds, **options):
 def test_noise_and_wander_are_shares_of_the_recordings_deviation():
     raw = np.asarray(record()["signal_mv"])[:COUNT, 0]
     for option, fast in (("noise", True), ("wander", False)):
-        added = trained(200, **{option: 0.2})[:, :COUNT, 0] - raw
+        added = trained(100, **{option: 0.2})[:, :COUNT, 0] - raw
         level = np.sqrt(np.mean(added**2))
         expected = 0.2 * raw.std() * (1 if fast else np.sqrt(0.5))
         assert abs(level / expected - 1) < 0.15
@@ -68,12 +68,12 @@ def test_noise_and_wander_are_shares_of_the_recordings_deviation():
 
 def test_gain_flip_and_gap():
     raw = np.asarray(record()["signal_mv"])[:COUNT, 0]
-    factor = trained(200, gain=0.3)[:, :COUNT, 0] @ raw / (raw @ raw)
+    factor = trained(100, gain=0.3)[:, :COUNT, 0] @ raw / (raw @ raw)
     assert abs(np.log(factor).std() / 0.3 - 1) < 0.2
-    factor = trained(200, flip=0.3)[:, :COUNT, 0] @ raw / (raw @ raw)
+    factor = trained(100, flip=0.3)[:, :COUNT, 0] @ raw / (raw @ raw)
     np.testing.assert_allclose(np.abs(factor), 1, rtol=1e-4)
     assert abs((factor < 0).mean() - 0.3) < 0.1
-    shown = trained(200, mask_s=2.0)
+    shown = trained(100, mask_s=2.0)
     blank = (shown[:, :COUNT, 0] == 0).sum(axis=1)
     assert 0.6 < blank.mean() / FS_HZ < 1.1
     assert blank.max() <= 2 * FS_HZ
@@ -81,7 +81,7 @@ def test_gain_flip_and_gap():
 
 
 def test_a_stretch_changes_the_pace_and_the_length_together():
-    shown = trained(100, stretch=0.1)
+    shown = trained(60, stretch=0.1)
     length = shown[..., 1].sum(axis=1)
     assert length.max() <= TIME
     assert abs(np.log(length / COUNT).std() / 0.1 - 1) < 0.25
