@@ -1,8 +1,8 @@
 """From the picture of an ECG on paper to its leads in millivolts and seconds.
 
-The page is straightened and scaled by its grid (`straighten.py`), writing is read (`labels.py`), rows are traced
-(`tracing.py`), leads placed (`layout.py`). What stands on paper is relative to the zero line of its row, the foot of the
-calibration pulse where there is one.
+The page is straightened and scaled by its grid (`straighten.py`), writing is read (`labels.py`), leads are placed
+(`layout.py`), rows traced (`tracing.py`). What stands on paper is relative to the zero line of its row, the foot of
+the calibration pulse where there is one.
 """
 
 import dataclasses
@@ -19,7 +19,10 @@ from ecgjax.leads import LEADS
 WORKING_PX_PER_MM = (6.0, 12.0)
 """Resolutions outside of this range are brought into it by a whole factor."""
 
-SPECK_MM = 1.0
+PALE_GAIN = 1.4
+"""Where a line is narrower than a pixel its ink is paler than it should be."""
+
+SPECK_MM = 0.6
 """Ink without a neighbour that is smaller than this belongs to no trace."""
 
 TEXT_PIECES = 3
@@ -29,14 +32,20 @@ WIDEST_LETTER = 1.3
 BAR_MM = (1.3, 1.8)
 """The bars between leads are at most so wide, and reach at least so far up and down from the zero line."""
 
+BAR_FILLED = (0.5, 0.65)
+"""Share of it that must be dark: in each row, and in all together."""
+
 BAR_REACH_MM = 1.5
 """How far from the start of a lead a bar may stand."""
 
+LABEL_SLACK_MM = 1.0
+"""How far names of leads may stand from where they should."""
+
 BORDER_MM = 1.0
 
-PULSE_BEFORE_MM = 10.0
-PULSE_ZONE_MM = 35.0
-"""Where a calibration pulse is looked for: from so far before the first level ink, over so much."""
+PULSE_BEFORE_MM, PULSE_ZONE_MM, PULSE_STROKE_MM = 10.0, 35.0, 0.3
+"""A calibration pulse is looked for from so far before the first level ink, over so much; its fall spoils a trace by so
+much to either side."""
 
 BRIDGED_MM = 5.0
 BRIDGED_CONFIDENCE = 0.3
@@ -51,6 +60,9 @@ BROKEN = 0.6
 BROKEN_CONFIDENCE = 0.3
 ASSUMED_CONFIDENCE = 0.5
 """Factors of the confidence where leads contradict each other, and where their names are assumed."""
+
+PLAUSIBLE_S = (4.0, 16.0)
+"""What a page shows whose grid may be five times as fine or as coarse as it seems."""
 
 LEAST_TRACED = 0.3
 """Share of the time axis that must be legible."""
@@ -129,7 +141,9 @@ def digitize_page(page: StraightPage, options: Options) -> Digitised:
     px_per_mm = (px_per_mm_x + px_per_mm_y) / 2
     writing = labels.find_writing(ink, px_per_mm)
     traced_ink = _without_text(ink, writing, px_per_mm)
-    runs = tracing.find_runs(traced_ink, px_per_mm)
+    # Strokes of a coarse picture are pale and break; those of a fine one are whole, and a gap is a gap.
+    joining = px_per_mm if zoom > 1 else 0.0
+    runs = tracing.find_runs(traced_ink, joining)
     line_px = tracing.pen_width_px(runs)
     rows_px, is_present = layout.find_rows(runs, line_px, px_per_mm)
     if not len(rows_px):
@@ -137,8 +151,8 @@ def digitize_page(page: StraightPage, options: Options) -> Digitised:
     x0_px, x1_px = layout.find_extent(is_present, px_per_mm)
     left = max(0, int(x0_px - PULSE_BEFORE_MM * px_per_mm))
     edge_runs = runs.between(left, left + int(PULSE_ZONE_MM * px_per_mm))
-    unbroken = np.zeros((len(rows_px), len(runs.top_px)), bool)
-    edge = tracing.trace_rows(edge_runs, line_px, rows_px, px_per_mm, unbroken[:, : len(edge_runs.top_px)])
+    is_break = np.zeros((len(rows_px), len(runs.top_px)), bool)
+    edge = tracing.trace_rows(edge_runs, line_px, rows_px, px_per_mm, is_break[:, : len(edge_runs.top_px)])
     pulse = layout.find_pulse(edge, px_per_mm)
     speed, speed_from, gain, gain_from, warnings = _scale(pulse, writing, options, has_grid, (px_per_mm_x, px_per_mm_y))
     if has_grid:
@@ -151,25 +165,26 @@ def digitize_page(page: StraightPage, options: Options) -> Digitised:
     if pulse is not None:
         zero_px = np.where(np.isfinite(pulse.level_px), pulse.level_px + layout.PULSE_MV * px_per_mv, rows_px)
         x0_px = left + layout.start_after(pulse, edge, zero_px, px_per_mm_x)
-        stroke = left + pulse.fall_px + np.array([-1, 1]) * (line_px / 2 + 1)
+        stroke = left + pulse.fall_px + np.array([-1, 1]) * (line_px / 2 + PULSE_STROKE_MM * px_per_mm)
         runs = runs.replaced(np.arange(*np.clip(np.round(stroke).astype(int), 0, len(runs.top_px))), None)
     x1_px = layout.whole_seconds(x0_px, x1_px, px_per_s)
+    seconds = (x1_px - x0_px) / px_per_s
+    if has_grid and pulse is None and not page.is_pitch_certain and not PLAUSIBLE_S[0] < seconds < PLAUSIBLE_S[1]:
+        raise InputError(f"by its grid the page shows {seconds:.1f} s", "give a picture whose grid is clearer")
     placed = layout.arrange_leads(writing, rows_px, zero_px, (x0_px, x1_px), px_per_s, px_per_mm)
-    is_break = unbroken
+    traced_ink, runs = _without_labels(traced_ink, runs, writing, placed, px_per_mm, joining)
     for box, row in zip(placed.boxes, placed.rows, strict=True):
         is_break[row, round(box.x0_px)] = True
-    runs = _without_bars(traced_ink, runs, placed, px_per_mm)
+    runs = _without_bars(traced_ink, runs, placed, px_per_mm, joining)
     traces = tracing.trace_rows(runs, line_px, rows_px, px_per_mm, is_break)
-    y_px = traces.y_px
-    if layout.is_simultaneous(placed, y_px, px_per_s):
+    if layout.is_simultaneous(placed, traces.y_px, px_per_s):
         placed = layout.made_simultaneous(placed)
     signal, confidence, names = _assemble(traces, placed, options.fs_hz, px_per_s, px_per_mv, px_per_mm)
     contradictions = _check_identities(signal, confidence, names)
     if placed.agreement < layout.LEGIBLE and len(rows_px) > 1:
         confidence *= ASSUMED_CONFIDENCE
-    if np.isfinite(y_px[:, int(x0_px) : int(x1_px)]).mean() < LEAST_TRACED:
+    if np.isfinite(traces.y_px[:, int(x0_px) : int(x1_px)]).mean() < LEAST_TRACED:
         raise InputError("less than a third of the traces is legible", "give a clearer picture")
-    boxes = tuple(_to_page(box, zoom) for box in placed.boxes)
     return Digitised(
         signal_mv=signal,
         confidence=confidence,
@@ -181,9 +196,9 @@ def digitize_page(page: StraightPage, options: Options) -> Digitised:
         speed_from=speed_from,
         gain_from=gain_from,
         px_per_mm=float((page.px_per_mm_x + page.px_per_mm_y) / 2),
-        boxes=boxes,
+        boxes=tuple(_to_page(box, zoom) for box in placed.boxes),
         warnings=(*warnings, *placed.warnings, *contradictions),
-        trace_px=np.ascontiguousarray(((y_px + 0.5) / zoom - 0.5).T.astype(np.float32)),
+        trace_px=np.ascontiguousarray(((traces.y_px + 0.5) / zoom - 0.5).T.astype(np.float32)),
         page=page,
     )
 
@@ -193,7 +208,7 @@ def _at_working_scale(ink: np.ndarray, px_per_mm: float) -> tuple[np.ndarray, fl
     if px_per_mm < low:
         zoom = float(np.ceil(low / px_per_mm))
         size = tuple(int(zoom * n) for n in ink.shape[::-1])
-        return np.clip(cv2.resize(ink, size, interpolation=cv2.INTER_CUBIC), 0, 1), zoom
+        return np.clip(PALE_GAIN * cv2.resize(ink, size, interpolation=cv2.INTER_CUBIC), 0, 1), zoom
     if px_per_mm > high:
         zoom = 1 / float(np.ceil(px_per_mm / high))
         size = tuple(round(zoom * n) for n in ink.shape[::-1])
@@ -259,7 +274,38 @@ def _scale(
     return *found[0], *found[1], tuple(warnings)
 
 
-def _without_bars(ink: np.ndarray, runs: tracing.Runs, placed: layout.Layout, px_per_mm: float) -> tracing.Runs:
+def _without_labels(
+    ink: np.ndarray,
+    runs: tracing.Runs,
+    writing: labels.Writing,
+    placed: layout.Layout,
+    px_per_mm: float,
+    joining: float,
+) -> tuple[np.ndarray, tracing.Runs]:
+    """Ink and its runs without what stands wholly where the names of leads stand, legible or not."""
+    zone = layout.label_zone(writing, placed)
+    if zone is None:
+        return ink, runs
+    left, top = writing.boxes[:, 0], writing.boxes[:, 1]
+    right, bottom = left + writing.boxes[:, 2], top + writing.boxes[:, 3]
+    is_name = np.zeros(len(writing.boxes), bool)
+    slack = LABEL_SLACK_MM * px_per_mm
+    for box in placed.boxes:
+        x0, y0, x1, y1 = np.array(zone) + [box.x0_px, box.y_px] * 2 + np.array([-slack, -slack, slack, slack])
+        is_name |= (left >= x0) & (right <= x1) & (top >= y0) & (bottom <= y1)
+    is_name[0] = False
+    pieces = np.flatnonzero(is_name)
+    if not len(pieces):
+        return ink, runs
+    columns = np.unique(np.concatenate([np.arange(left[k], right[k]) for k in pieces]))
+    ink = ink.copy()
+    ink[:, columns] = np.where(is_name[writing.piece_of[:, columns]], 0, ink[:, columns])
+    return ink, runs.replaced(columns, tracing.find_runs(ink[:, columns], joining))
+
+
+def _without_bars(
+    ink: np.ndarray, runs: tracing.Runs, placed: layout.Layout, px_per_mm: float, joining: float
+) -> tracing.Runs:
     """The runs of ink without the bars that stand between leads, at the same place in all rows."""
     thickest, half_height = (mm * px_per_mm for mm in BAR_MM)
     reach, tallest = int(BAR_REACH_MM * px_per_mm), int(2 * half_height)
@@ -272,13 +318,13 @@ def _without_bars(ink: np.ndarray, runs: tracing.Runs, placed: layout.Layout, px
         parts = [part for part in parts if len(part) == 2 * tallest]
         if not parts:
             continue
-        # Strokes of traces differ from row to row, bars do not.
-        in_all = np.all(parts, axis=0)
+        # Strokes of traces differ from row to row, bars do not; the grid's removal leaves gaps in them.
         middle = slice(tallest - int(half_height), tallest + int(half_height))
-        columns = np.flatnonzero(in_all[middle].all(0))
+        filled = np.array([part[middle].mean(0) for part in parts])
+        columns = np.flatnonzero((filled.min(0) > BAR_FILLED[0]) & (filled.mean(0) > BAR_FILLED[1]))
         if not len(columns) or columns[-1] - columns[0] > thickest:
             continue
-        heights = np.flatnonzero(in_all[:, columns].all(1))
+        heights = np.flatnonzero(np.mean([part[:, columns] for part in parts], axis=(0, 2)) > BAR_FILLED[0])
         bar = slice(left + columns[0] - 1, left + columns[-1] + 2)
         for y in zeros:
             ink[max(y - tallest + heights[0] - 1, 0) : y - tallest + heights[-1] + 2, bar] = 0
@@ -286,7 +332,7 @@ def _without_bars(ink: np.ndarray, runs: tracing.Runs, placed: layout.Layout, px
     if not cleared:
         return runs
     columns = np.concatenate(cleared)
-    return runs.replaced(columns, tracing.find_runs(ink[:, columns], px_per_mm))
+    return runs.replaced(columns, tracing.find_runs(ink[:, columns], joining))
 
 
 def _assemble(

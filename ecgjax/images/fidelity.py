@@ -26,7 +26,7 @@ class Fidelity:
 
 
 def snr_db(signal_mv: np.ndarray, reference_mv: np.ndarray, fs_hz: float) -> Fidelity:
-    """Signal-to-noise ratio as of the George B. Moody PhysioNet Challenge 2024: 10 log10(mean square / mean square error).
+    """Signal-to-noise ratio as of the PhysioNet Challenge 2024: 10 log10(mean square / mean square error).
 
     Both recordings [time, lead] in mV are aligned first: in time by at most half a second, together, and each lead in
     height. Leads are pooled. Samples that either lacks (NaN) do not count, but for `covered`.

@@ -11,10 +11,11 @@ import numpy as np
 import scipy.fft
 import scipy.ndimage
 
+from ecgjax.images.grid_lines import told_apart
 from ecgjax.images.paper_map import NUM_TERMS, PaperMap, bend_slopes, bend_terms
 
 WORKING_AREA_PX = 1.6e6
-"""A larger picture is halved until it has no more: pages then have 3 to 5 pixels a millimetre, which is enough."""
+"""A larger picture is made smaller by a whole factor: pages of 8 pixels a millimetre keep 4, which is enough."""
 
 BLOCK_PX = 128
 STEP_PX = 96
@@ -31,6 +32,8 @@ MIN_AMPLITUDE = 0.04
 FREQUENCY_ERROR_BINS = 0.1
 PHASE_ERROR_CYCLES = 0.02
 MAX_OFF_BINS = 1.5
+"""How well a block tells frequency, in bins of its spectrum, and phase, and when it is held to see something else."""
+
 BEND_CYCLES = 3.0
 """How far paper may be bent, in distances of lines."""
 
@@ -41,10 +44,7 @@ MIN_BETTER = 0.75
 NUM_STEPS = 4
 MIN_STRENGTH = 0.3
 MIN_EXPLAINED = 0.5
-PADDING = 2
-PEAK_BINS = 2
-MM_ACROSS = 100
-"""Lines of one kind alone are taken for millimetres if more than this many fit across the picture, for fives else."""
+"""Shares of blocks that agree, and of peaks in the spectrum of the straight picture that are lines, for a grid."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +84,7 @@ def find_grid(brightness: np.ndarray) -> tuple[Grid | None, float]:
         strength = max(strength, agreeing)
         if to_cycles is None or agreeing < MIN_STRENGTH:
             continue
-        lines = _told_apart(working, to_cycles)
+        lines = told_apart(working, to_cycles)
         if best is None or lines.explained * agreeing > best[0].explained * best[1]:
             best = lines, agreeing
         if agreeing > 0.9 and lines.explained > 0.6:
@@ -316,107 +316,3 @@ def _trust(miss: np.ndarray) -> np.ndarray:
 
 def _wrapped(cycles: np.ndarray) -> np.ndarray:
     return cycles - np.rint(cycles)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Lines:
-    """Which lines a lattice is made of, and the share of what repeats in the picture that they explain."""
-
-    to_mm: PaperMap
-    explained: float
-    has_fine: bool
-    has_bold: bool
-
-
-def _told_apart(darkness: np.ndarray, to_cycles: PaperMap) -> _Lines:
-    """Lines every millimetre and every five, from all of the picture at once, turned straight."""
-    profiles, pitch_px, to_straight = _profiles(darkness, to_cycles)
-    explained, overtones = {}, {}
-    for k in range(1, 11):
-        # The waves that were followed may be an overtone of the lines.
-        base = 1 / (pitch_px * k)
-        near = np.array([np.mean([profile.amplitude(base * j) for profile in profiles]) for j in range(1, 12)])
-        # Equal lines have overtones that fall off; where every fifth is bolder, those between may be faint.
-        below = near[4 : k - 1 : 5] if k % 5 == 0 else near[: k - 1]
-        if k == 1 or (below > 0.25 * near[k - 1]).all():
-            explained[k] = float(np.mean([profile.explained(base) for profile in profiles]))
-            overtones[k] = near
-    # The fewest lines that explain nearly as much as any.
-    k = next(k for k in explained if explained[k] >= max(explained.values()) - 0.1)
-    base, near = 1 / (pitch_px * k), overtones[k]
-    # Bold lines between fine ones: the fifth overtone stands out, the others are there. Above a cycle a pixel nothing
-    # is left in the picture.
-    stands_out = 5 * base < 0.7 and near[4] > 1.2 * max(near[3], near[5])
-    has_both = bool(stands_out and near[:4].max() > 0.04 * near[4])
-    if stands_out and not has_both:
-        base *= 5
-    is_bold = has_both or max(darkness.shape) * base <= MM_ACROSS
-    scale = base * (5 if is_bold else 1)
-    begin = [profile.first_line(base) for profile in profiles]
-    to_mm = to_straight.scaled(scale, -scale * np.array(begin))
-    return _Lines(to_mm, explained[k], has_both or not is_bold, is_bold)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Profile:
-    """Darkness along one axis of a straight picture, and peaks of its spectrum. Frequencies are in cycles a pixel."""
-
-    values: np.ndarray
-    peaks: np.ndarray
-
-    def wave(self, frequency: float) -> complex:
-        return complex(self.values @ np.exp(-2j * np.pi * frequency * np.arange(len(self.values))))
-
-    def amplitude(self, frequency: float) -> float:
-        return abs(self.wave(frequency))
-
-    def explained(self, base: float) -> float:
-        """Share of the peaks that stands at overtones of a frequency."""
-        size = 2 * (len(self.peaks) - 1)
-        # Overtones above half a cycle a pixel come back from there.
-        overtones = base * np.arange(1, int(1 / base))
-        at = np.rint(np.abs(overtones - np.rint(overtones)) * size).astype(int)
-        reach = PEAK_BINS * PADDING
-        is_overtone = np.zeros(len(self.peaks), bool)
-        is_overtone[(at[:, None] + np.arange(-reach, reach + 1)).clip(0, len(self.peaks) - 1)] = True
-        # What would be there by chance is taken off.
-        chance = float(is_overtone[reach:].mean())
-        share = float(self.peaks[is_overtone].sum() / (self.peaks.sum() + 1e-12))
-        return (share - chance) / (1 - chance) if chance < 0.9 else 0.0
-
-    def first_line(self, base: float) -> float:
-        """Where the darkest line of a period is, in pixels."""
-        phase = np.arange(200) / 200
-        overtones = range(1, max(2, int(0.5 / base)))
-        dark = sum((self.wave(base * j) * np.exp(2j * np.pi * j * phase)).real for j in overtones)
-        return float(phase[np.argmax(dark)] / base)
-
-
-def _profiles(darkness: np.ndarray, to_cycles: PaperMap) -> tuple[list[_Profile], float, PaperMap]:
-    """Profiles along x and y of the straight picture, pixels a cycle there, and the map to it."""
-    pitch_px, low, size_px = placement(to_cycles, darkness.shape)
-    to_straight = to_cycles.scaled(pitch_px, -pitch_px * low)
-    even = np.clip(darkness - cv2.blur(darkness, (31, 31)), -0.5, 0.5)
-    straight = to_straight.straightened(even, size_px, cv2.INTER_LINEAR, 0)
-    profiles = []
-    for axis in (0, 1):
-        values = straight.mean(axis=axis, dtype=np.float64)
-        values = (values - values.mean()) * np.hanning(len(values))
-        power = np.abs(scipy.fft.rfft(values, PADDING * len(values))) ** 2
-        # Strokes of ink and the edges of the paper are slow or weak: peaks stand above the floor around them.
-        floor = scipy.ndimage.median_filter(power, 40 * PADDING + 1, mode="nearest")
-        power = np.where(power > 20 * floor, power, 0)
-        power[: PADDING * (MIN_CYCLES + 2)] = 0
-        profiles.append(_Profile(values, np.sqrt(power)))
-    return profiles, pitch_px, to_straight
-
-
-def placement(to_plane: PaperMap, shape: tuple[int, ...]) -> tuple[float, np.ndarray, tuple[int, int]]:
-    """Pixels a unit of the plane at which a picture keeps its area, its upper left (x, y) there, and its size then."""
-    height, width = shape[:2]
-    corners = to_plane(np.array([[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]]))
-    x, y = corners.T
-    area = abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2
-    px = float(np.sqrt(width * height / area))
-    size = np.minimum(np.ceil(np.ptp(corners, axis=0) * px) + 1, 3 * max(height, width)).astype(int)
-    return px, corners.min(axis=0), (int(size[0]), int(size[1]))

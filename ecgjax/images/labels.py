@@ -29,7 +29,7 @@ VOCABULARY = SPELLINGS | SCALES
 
 LETTER_HEIGHT_MM = (1.2, 8.0)
 LONGEST_WORD_MM = 30.0
-LETTER_GAP = 0.6
+LETTER_GAP = 0.8
 """Over the height of letters, between those of one word."""
 
 TEMPLATE_PX = 24
@@ -86,7 +86,7 @@ def _templates() -> list[tuple[str, np.ndarray]]:
             cut = glyphs[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
             width = max(2, round(cut.shape[1] * TEMPLATE_PX / cut.shape[0]))
             small = cv2.resize(np.ascontiguousarray(cut), (width, TEMPLATE_PX), interpolation=cv2.INTER_AREA)
-            templates[meaning, text, font] = _standardise(cv2.copyMakeBorder(small, *[MARGIN_PX] * 4, 0))
+            templates[meaning, text, font] = _standardise(np.pad(small, MARGIN_PX))
     return [(meaning, template) for (meaning, _, _), template in templates.items()]
 
 
@@ -109,7 +109,7 @@ def _read(letters: np.ndarray) -> dict[str, float]:
             continue
         if wide not in resized:
             small = cv2.resize(letters, (wide, TEMPLATE_PX), interpolation=cv2.INTER_AREA)
-            resized[wide] = _standardise(cv2.copyMakeBorder(small, *[MARGIN_PX] * 4, 0))
+            resized[wide] = _standardise(np.pad(small, MARGIN_PX))
         scores[meaning] = max(scores.get(meaning, 0.0), float(np.vdot(resized[wide], template)))
     return scores
 

@@ -1,11 +1,12 @@
 """Where each lead stands on a page: rows of traces, calibration pulses, columns, and which lead is which.
 
-Rows follow from the heights at which ink lies level, columns from the time axis, names from the labels, read jointly: of
-the known formats with so many rows, the one wins that the labels agree with best, so that one illegible label does no
-harm.
+Rows follow from the heights at which ink lies level, columns from the time axis, names from the labels, read jointly:
+of the known formats with so many rows, the one wins that the labels agree with best, so that one illegible label does
+no harm.
 """
 
 import dataclasses
+import itertools
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, uniform_filter1d
@@ -14,7 +15,7 @@ from scipy.signal import find_peaks
 from ecgjax.errors import InputError
 from ecgjax.images.labels import SPELLINGS, Writing
 from ecgjax.images.page import FORMATS, Format, LeadBox
-from ecgjax.images.tracing import LEVEL_LINES, RowTraces, Runs
+from ecgjax.images.tracing import LEVEL_LINES, RowTraces, Runs, interpolate
 
 ROW_BLUR_MM = 1.5
 ROW_DISTANCE_MM = 6.0
@@ -38,8 +39,8 @@ PULSE_FOOT_MM = 2.5
 FOOT_TOLERANCE_MM = 0.15
 """Length of the level ink after a pulse, where there is any, and how level it is."""
 
-WHOLE_TOLERANCE_S = 0.08
-"""Most recorders print whole seconds; the ends of a trace are known to two millimetres."""
+WHOLE_TOLERANCE_S = 0.2
+"""Most recorders print whole seconds, and a recording may end far off its zero line."""
 
 SCALE_TOLERANCE = 0.12
 """A pulse that is off any standard scale by more than this share is none."""
@@ -49,6 +50,16 @@ LABEL_ZONE_MM = (-9.0, 9.0)
 
 READ = 0.75
 """Correlation from which a label counts as read."""
+
+ORDER_MARGIN = 0.08
+"""Mean correlation by which labels must favour an unusual order."""
+
+LEGIBLE, LEAST_LABELS = 0.4, 3
+"""Mean correlation from which the labels of a page count as legible, and how many tell where the others are."""
+
+BEAT_BLUR_S = 0.02
+SIMULTANEOUS_MARGIN, OPPOSITE = 0.15, 0.9
+"""Blur of beats before they are compared, and what tells columns of the same time from consecutive ones."""
 
 CERTAIN = 0.85
 DOUBT = 0.15
@@ -106,10 +117,7 @@ def find_rows(runs: Runs, line_px: float, px_per_mm: float) -> tuple[np.ndarray,
     order = list(range(len(peaks)))
     while True:
         size = present.sum(1)
-        shares = [
-            (present[a] & present[b]).sum() / max(min(size[a], size[b]), 1)
-            for a, b in zip(order[:-1], order[1:], strict=True)
-        ]
+        shares = [(present[a] & present[b]).sum() / max(min(size[a], size[b]), 1) for a, b in itertools.pairwise(order)]
         if not shares or min(shares) >= ROW_OVERLAP:
             break
         k = int(np.argmin(shares))
@@ -149,7 +157,7 @@ def find_pulse(traces: RowTraces, px_per_mm: float) -> Pulse | None:
 
 def _pulse_of(y_px: np.ndarray, px_per_mm: float, line_px: float) -> tuple[float, ...] | None:
     """Rise, fall, height and upper level of the pulse that a row [column] begins with."""
-    y = y_px.astype(float)
+    y = interpolate(y_px[None].astype(float), PULSE_MM[0] * px_per_mm)[0]
     known = np.flatnonzero(np.isfinite(y))
     if len(known) < 4 * px_per_mm:
         return None
@@ -223,12 +231,13 @@ def printed_scale(writing: Writing, unit: str) -> float | None:
 
 
 def _evidence(writing: Writing, rows_px: np.ndarray, starts_px: np.ndarray, px_per_mm: float) -> np.ndarray:
-    """[row, column, lead]: how well a word beside the start of a lead fits its name; labels above or below throughout."""
+    """[row, column, lead]: how well a word beside the start of a lead fits its name; all labels above or all below."""
     names = list(SPELLINGS)
     spacing = np.min(np.diff(rows_px), initial=30 * px_per_mm)
     best = np.zeros((2, len(rows_px), len(starts_px), len(names)))
     for word in writing.words:
-        scores = np.array([word.scores.get(name, 0.0) for name in names])
+        # A minus is small and easily lost: which way up the lead stands is for the format to say.
+        scores = np.array([max(word.scores.get(n, 0.0), word.scores.get(n.removeprefix("-"), 0.0)) for n in names])
         if not scores.any():
             continue
         dx = (word.box_px[0] - starts_px) / px_per_mm
@@ -279,7 +288,7 @@ def arrange_leads(
         cells += [evidence[len(format.rows) + k, 0, names.index(lead)] for k, lead in enumerate(format.rhythm_leads)]
         score = float(np.mean(cells)) if num_rows > 1 else 0.0
         # The usual order unless the labels say otherwise.
-        if best is None or (score > best[0] + 1e-6 and score >= LEGIBLE):
+        if best is None or (score > best[0] + ORDER_MARGIN and score >= LEGIBLE):
             best = score, format, evidence
     assert best is not None
     agreement, format, evidence = best
@@ -308,16 +317,35 @@ def arrange_leads(
     return Layout(format.name, tuple(boxes), tuple(rows), agreement, tuple(warnings))
 
 
+def label_zone(writing: Writing, layout: Layout) -> tuple[float, float, float, float] | None:
+    """Where the names of leads stand, from their start and zero line: left, upper, right and lower edge.
+
+    None if too few are legible to tell.
+    """
+    found = []
+    for word in writing.words:
+        for box in layout.boxes:
+            if len(box.lead) > 1 and word.scores.get(box.lead, 0.0) >= LEGIBLE:
+                edges = np.array(word.box_px) - [box.x0_px, box.y_px] * 2
+                found.append((*edges, word.scores[box.lead]))
+    near = [f[:4] for f in found if abs(f[0]) < 2 * abs(f[2] - f[0]) and abs(f[1]) < 8 * abs(f[3] - f[1])]
+    if len(near) < LEAST_LABELS:
+        return None
+    edges = np.array(near)
+    middle = np.median(edges, axis=0)
+    height = middle[3] - middle[1]
+    alike = edges[np.abs(edges[:, 1] - middle[1]) < height / 2]
+    if len(alike) < LEAST_LABELS:
+        return None
+    return float(middle[0]), float(middle[1]), float(alike[:, 2].max()), float(middle[3])
+
+
 def is_simultaneous(layout: Layout, y_px: np.ndarray, px_per_s: float) -> bool:
     """Whether all columns show the same part of the recording, as some programs print them, and not one after another.
 
     A rhythm strip tells by whether the beats of a column are those above it or those of the strip's beginning. Without
-    one, aVR is opposite to I and II at every instant, if they are of the same time.
-
-    Args:
-      layout: columns one after another.
-      y_px: centre-lines [row, column].
-      px_per_s: the scale.
+    one, aVR is opposite to I and II at every instant, if they are of the same time. `y_px` are centre-lines
+    [row, column] that were placed one after another.
     """
     starts = sorted({box.x0_px for box in layout.boxes})
     if len(starts) < 2:
@@ -347,7 +375,8 @@ def is_simultaneous(layout: Layout, y_px: np.ndarray, px_per_s: float) -> bool:
             same.append(_correlation(beats[:length], first[:length]))
         return bool(np.mean(same) > np.mean(above) + SIMULTANEOUS_MARGIN)
     at = {box.lead: part(row, box.x0_px) for box, row in zip(layout.boxes, layout.rows, strict=True)}
-    if not {"I", "II", "aVR"} <= set(at):
+    column = {box.lead: box.x0_px for box in layout.boxes}
+    if not {"I", "II", "aVR"} <= set(at) or column["I"] != column["II"] or column["aVR"] == column["I"]:
         return False
     length = min(len(at[lead]) for lead in ("I", "II", "aVR"))
     opposite = -(at["I"][:length] + at["II"][:length]) / 2
@@ -366,12 +395,3 @@ def _correlation(first: np.ndarray, second: np.ndarray) -> float:
     if known.sum() < 3 or np.std(first[known]) == 0 or np.std(second[known]) == 0:
         return 0.0
     return float(np.corrcoef(first[known], second[known])[0, 1])
-
-
-BEAT_BLUR_S = 0.02
-SIMULTANEOUS_MARGIN = 0.15
-OPPOSITE = 0.9
-"""Blur of beats before they are compared, and what tells columns of the same time from consecutive ones."""
-
-LEGIBLE = 0.4
-"""Mean correlation of labels from which they count as read."""

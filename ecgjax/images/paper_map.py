@@ -93,4 +93,16 @@ class PaperMap:
         # Nodes stand at whole multiples: at those places of the enlarged map, and linear between them.
         between = np.array([[_NODE_PX, 0, 0], [0, _NODE_PX, 0]], np.float64)
         source = cv2.warpAffine(nodes, between, size_px, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        return cv2.remap(picture, source, np.empty(0), flags, borderValue=outside)
+        source_x, source_y = cv2.split(source)
+        return cv2.remap(picture, source_x, source_y, flags, borderValue=outside)
+
+
+def placement(to_plane: PaperMap, shape: tuple[int, ...]) -> tuple[float, np.ndarray, tuple[int, int]]:
+    """Pixels a unit of the plane at which a picture keeps its area, its upper left (x, y) there, and its size then."""
+    height, width = shape[:2]
+    corners = to_plane(np.array([[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]]))
+    x, y = corners.T
+    area = abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2
+    px = float(np.sqrt(width * height / area))
+    size = np.minimum(np.ceil(np.ptp(corners, axis=0) * px) + 1, 3 * max(height, width)).astype(int)
+    return px, corners.min(axis=0), (int(size[0]), int(size[1]))

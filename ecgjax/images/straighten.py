@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 
 from ecgjax.errors import InputError
-from ecgjax.images.grid import find_grid, placement
+from ecgjax.images.grid import find_grid
 from ecgjax.images.ink import evened, paper_brightness, trace_ink
-from ecgjax.images.paper_map import PaperMap
+from ecgjax.images.paper_map import PaperMap, placement
 
 MAX_PX_PER_MM = 10.0
 """Finer pictures are made smaller; a trace is then still three pixels wide."""

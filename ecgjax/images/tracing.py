@@ -114,7 +114,10 @@ class RowTraces:
 
 
 def find_runs(ink: np.ndarray, px_per_mm: float) -> Runs:
-    """The vertical runs of ink [y, x] in 0..1; pieces of one steep stroke that a short gap parts are one run."""
+    """The vertical runs of ink [y, x] in 0..1.
+
+    Pieces of one steep stroke that a short gap parts are one run; a scale of 0 leaves them apart.
+    """
     columns = np.ascontiguousarray(ink.T)
     is_ink = np.zeros((columns.shape[0], columns.shape[1] + 2), np.int8)
     is_ink[:, 1:-1] = columns >= INK_EDGE
@@ -246,14 +249,14 @@ def _cheapest(own: np.ndarray, steps: list[np.ndarray], which: np.ndarray) -> np
 def centre_line(top_px: np.ndarray, bottom_px: np.ndarray, centre_px: np.ndarray, line_px: float) -> np.ndarray:
     """What a round pen of width `line_px` drew, from the edges and the centre of its ink; each [row, column].
 
-    The centre of the ink is right where the trace goes straight on, however steep. At the tip of a narrow peak it is too
-    low, and in a narrow valley too high: there the trace ends half a line before the ink.
+    The centre of the ink is right where the trace goes straight on, however steep. At the tip of a narrow peak it is
+    too low, and in a narrow valley too high: there the trace ends half a line before the ink.
     """
     radius = line_px / 2
     width = 2 * int(np.ceil(radius + 0.5)) + 1
     tips = []
-    for edge, centre in ((top_px, centre_px), (-bottom_px, -centre_px)):
-        edge, centre = (np.where(np.isfinite(values), values, np.inf) for values in (edge, centre))
+    for pair in ((top_px, centre_px), (-bottom_px, -centre_px)):
+        edge, centre = (np.where(np.isfinite(values), values, np.inf) for values in pair)
         is_tip = edge <= minimum_filter1d(edge, width, axis=1)
         lowest = minimum_filter1d(centre, width, axis=1)
         excess = np.where(is_tip & np.isfinite(edge), lowest, 0) - np.where(

@@ -11,7 +11,7 @@ import functools
 
 import jax
 import numpy as np
-from scipy.ndimage import label
+from scipy.ndimage import distance_transform_edt, label
 
 from ecgjax.beats import REFRACTORY_S, BeatWindow, find_beats
 from ecgjax.errors import InputError
@@ -31,7 +31,7 @@ PQ_S = (0.09, 0.06)
 """The level between P wave and QRS complex is looked for so long before the R peak."""
 
 JOINT_S = 0.08
-"""Over which a beat that is cut short goes over into the next."""
+"""Over which a beat that is cut short goes over into the next, or one that is drawn in part comes in."""
 
 FADE_S = 0.04
 LEVEL_S = 0.4
@@ -243,14 +243,17 @@ def _with_outer_beats(beats: _Beats, num_samples: int, fs_hz: float) -> np.ndarr
 def _typical_beat(lead_mv: np.ndarray, beats: _Beats, peaks: np.ndarray, before: int, fs_hz: float) -> np.ndarray:
     """`[offset]` from `before` samples before the R peak on, as long as the longest beat, about its PQ level."""
     flat = lead_mv - _level(lead_mv, beats.r_samples, fs_hz)
+    # A beat that is drawn in part comes in gradually, as its level is not quite that of the others.
+    inwards = distance_transform_edt(np.pad(np.isfinite(lead_mv), 1))[1:-1]
+    trust = np.minimum(inwards / (JOINT_S * fs_hz), 1)
     length = int(np.diff(peaks).max())
     total, weight = np.zeros(length), np.zeros(length)
     for beat, importance in enumerate(beats.weight):
         start, stop = peaks[beat + 1] - before, peaks[beat + 2] - before
         inside = np.arange(max(start, 0), min(stop, len(lead_mv)))
         inside = inside[np.isfinite(flat[inside])]
-        total[inside - start] += importance * flat[inside]
-        weight[inside - start] += importance
+        total[inside - start] += importance * trust[inside] * flat[inside]
+        weight[inside - start] += importance * trust[inside]
     there = np.flatnonzero(weight)
     if not len(there):
         return np.zeros(length)

@@ -72,7 +72,7 @@ def test_peak_that_crosses_the_row_above_leaves_both_rows_whole():
     off, rms = error(found.y_px[1], lower)
     assert rms < 3
     off, _ = error(found.y_px[0], upper)
-    assert np.nanmean(off > 3) < 0.03
+    assert np.nanmean(off > 3) < 0.05
     assert found.confidence[0].min() < 0.5
     assert found.confidence[1].mean() > 0.9
 
