@@ -12,7 +12,7 @@ from ecgjax.images.digitize import FIND_ALL, digitize
 from ecgjax.images.page import CLINICAL, FORMATS
 from ecgjax.images.render import render
 from ecgjax.leads import LEADS
-from ecgjax.page_findings import Readers, read_page
+from ecgjax.page_findings import Readers, limb_contradiction, read_page
 from ecgjax.placements.posterior import clinical_prior
 from ecgjax.record_reader import load_reader
 
@@ -113,7 +113,40 @@ def test_a_page_that_is_hard_to_read_gets_no_verdict(readers, page_of, drawn):
     )
     np.testing.assert_array_equal(findings.repair.signal, findings.whole.signal_mv)
     assert findings.as_named == findings.as_should_be
-    assert "the page is hard to read, and the diagnosis is of what was read" in findings.warnings
+    doubt = "the diagnosis is of what was read, but lead V4 is read with a confidence of 0.50 only"
+    assert doubt in findings.warnings
+
+
+def test_names_that_break_the_laws_among_limb_leads_get_no_verdict(readers, page_of, drawn):
+    # Labels of a page in the usual order, read as if it were in that of Cabrera.
+    usual, cabrera = (FORMATS[name].rows for name in ("3x4+1", "3x4+1 cabrera"))
+    signal_mv = np.full_like(drawn.signal_mv, np.nan)
+    signal_mv[:, 6:], signal_mv[:, 1] = drawn.signal_mv[:, 6:], drawn.signal_mv[:, 1]
+    width = len(signal_mv) // 4
+    for right, wrong in zip(usual, cabrera, strict=True):
+        for column in (0, 1):
+            name, sign = wrong[column].removeprefix("-"), -1 if wrong[column].startswith("-") else 1
+            rows = slice(column * width, (column + 1) * width)
+            if name != "II":
+                signal_mv[rows, LEADS.index(name)] = sign * TRUE[rows, LEADS.index(right[column])]
+    page_of(signal_mv=signal_mv)
+    findings = read_page(PICTURE, readers, FIND_ALL)
+    assert findings.contradiction > 0.35
+    assert findings.repair.verdict == repair.CANNOT_TELL
+    assert "the limb leads contradict each other" in findings.repair.sentence
+
+
+@pytest.mark.parametrize("placement", leads.PLACEMENTS, ids=lambda placement: placement.name)
+def test_no_exchange_of_electrodes_is_a_contradiction(placement):
+    neutral_mv = 0.1 * np.random.default_rng(0).normal(size=len(TRUE))
+    page = np.where(np.arange(12) == 4, np.nan, placement.apply(TRUE, neutral_mv) + np.linspace(0, 1, 12))
+    assert limb_contradiction(page) < 1e-6
+
+
+def test_fewer_than_three_limb_leads_contradict_nothing():
+    page = np.full(TRUE.shape, np.nan)
+    page[:, :2] = TRUE[:, 3:5]
+    assert limb_contradiction(page) == 0
 
 
 def test_leads_that_cannot_be_had_leave_no_verdict_and_no_diagnosis(readers, page_of, drawn):

@@ -41,6 +41,9 @@ DARKEST_SHARE = 0.0015
 MAX_STROKE_MM = 2.2
 """What is broader is no stroke."""
 
+EDGE_MM, EDGE_LINE_MM = 5.0, 40.0
+"""What lies outermost within the first and is straight for as long as the second is an edge of the sheet."""
+
 MAX_GAIN = 2.5
 """By which thin strokes are made darker."""
 
@@ -99,6 +102,24 @@ def trace_ink(even: np.ndarray, px_per_mm: tuple[float, float] | None) -> np.nda
             dark = weighted[is_dark] - loss[is_dark] * weight[is_dark] + PRIOR_WEIGHT * prior
             ink[at[is_dark]] = np.clip(dark / (weight[is_dark] + PRIOR_WEIGHT), 0, 1)
     return _solid(_strokes(ink.reshape(height, width), stroke_px))
+
+
+def without_edges(ink: np.ndarray, px_per_mm: tuple[float, float]) -> np.ndarray:
+    """The ink [y, x] without the edges of the sheet, which are dark where it lies on something darker."""
+    is_ink = (ink > 0.25).astype(np.uint8)
+    rows, columns = (np.flatnonzero(is_ink.any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        return ink
+    cleared = ink.copy()
+    for line, scale, across, found in ((1, px_per_mm[0], px_per_mm[1], rows), (0, px_per_mm[1], px_per_mm[0], columns)):
+        length, reach = round(EDGE_LINE_MM * scale), round(EDGE_MM * across)
+        thick = cv2.dilate(is_ink, np.ones((3, 1) if line else (1, 3), np.uint8))
+        straight = cv2.morphologyEx(thick, cv2.MORPH_OPEN, np.ones((1, length) if line else (length, 1), np.uint8))
+        grown = cv2.dilate(straight, np.ones((5, 5), np.uint8)).astype(bool)
+        inner = slice(found[0] + reach, max(found[-1] + 1 - reach, found[0] + reach))
+        grown[(inner, slice(None)) if line else (slice(None), inner)] = False
+        cleared[grown] = 0
+    return cleared
 
 
 def _empty_page(even: np.ndarray, px_per_mm: tuple[float, float]) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 
 from ecgjax.errors import InputError
 from ecgjax.images.grid import find_grid
-from ecgjax.images.ink import evened, paper_brightness, trace_ink
+from ecgjax.images.ink import evened, paper_brightness, trace_ink, without_edges
 from ecgjax.images.paper_map import PaperMap, placement
 
 MAX_PX_PER_MM = 10.0
@@ -72,7 +72,7 @@ def straight_page(rgb: np.ndarray) -> StraightPage:
         even = to_straight.straightened(even, size_px, cv2.INTER_CUBIC, 255)
         to_original = np.linalg.inv(to_straight.homography)
         scale = px_per_mm, px_per_mm
-    ink = trace_ink(even, scale)
+    ink = without_edges(trace_ink(even, scale), scale)
     return StraightPage(even, ink, *scale, strength, grid.is_pitch_certain, to_original / to_original[2, 2])
 
 
