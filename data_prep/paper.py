@@ -150,7 +150,7 @@ class SimulatedPaper(PaperBuilder):
 
 @dataclasses.dataclass(frozen=True)
 class Chunk:
-    """Records `start` to `stop` of a split of the dataset in `folder`, through paper; from `kept`, if they are there."""
+    """Records `start` to `stop` of a split of the dataset in `folder`, through paper; from `kept` if they are there."""
 
     folder: str
     split: str

@@ -41,8 +41,9 @@ DARKEST_SHARE = 0.0015
 MAX_STROKE_MM = 2.2
 """What is broader is no stroke."""
 
-EDGE_MM, EDGE_LINE_MM = 5.0, 40.0
-"""What lies outermost within the first and is straight for as long as the second is an edge of the sheet."""
+EDGE_MM, EDGE_LINE_MM, EDGE_GAP_MM = 5.0, 40.0, 2.0
+"""What lies outermost within the first and is straight for as long as the second, but for gaps as long as the third, is
+an edge of the sheet."""
 
 MAX_GAIN = 2.5
 """By which thin strokes are made darker."""
@@ -114,6 +115,8 @@ def without_edges(ink: np.ndarray, px_per_mm: tuple[float, float]) -> np.ndarray
     for line, scale, across, found in ((1, px_per_mm[0], px_per_mm[1], rows), (0, px_per_mm[1], px_per_mm[0], columns)):
         length, reach = round(EDGE_LINE_MM * scale), round(EDGE_MM * across)
         thick = cv2.dilate(is_ink, np.ones((3, 1) if line else (1, 3), np.uint8))
+        gap = round(EDGE_GAP_MM * scale)
+        thick = cv2.morphologyEx(thick, cv2.MORPH_CLOSE, np.ones((1, gap) if line else (gap, 1), np.uint8))
         straight = cv2.morphologyEx(thick, cv2.MORPH_OPEN, np.ones((1, length) if line else (length, 1), np.uint8))
         grown = cv2.dilate(straight, np.ones((5, 5), np.uint8)).astype(bool)
         inner = slice(found[0] + reach, max(found[-1] + 1 - reach, found[0] + reach))

@@ -102,8 +102,7 @@ class RhythmReader(nn.Module):
         """Mean, deviation and maximum over beats of what layers over neighbouring beats make of them; and the mean
         beat, and how many there are."""
         drop = dropout(is_training, self.dropout_rate)
-        batch, time = signal.shape
-        max_beats = max(round(FASTEST_BEATS_PER_S * time / self.fs_hz), 1)
+        max_beats = max(round(FASTEST_BEATS_PER_S * signal.shape[1] / self.fs_hz), 1)
         window = BeatWindow(self.fs_hz, BEFORE_S, AFTER_S, max_beats)
         beats, intervals, is_beat = jax.vmap(lambda one, known: beat_sequence(one, known, window))(signal, mask)
         is_beat = is_beat[..., None]
@@ -126,8 +125,8 @@ class RhythmReader(nn.Module):
 
 
 def beat_sequence(signal: jax.Array, mask: jax.Array, window: BeatWindow) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """The beats of `[time]` in order: shapes `[beat, num_samples]`, intervals `[beat, 8]`, and `[beat]` 1 where there is
-    one, 0 in places left over.
+    """The beats of `[time]` in order: shapes `[beat, num_samples]`, intervals `[beat, 8]`, and `[beat]` 1 where there
+    is one, 0 in places left over.
 
     Intervals are the logarithms of those after and before a beat over their mean, their difference, the sizes of these,
     which of both are known, and the logarithm of the mean in seconds.
@@ -147,7 +146,7 @@ def beat_sequence(signal: jax.Array, mask: jax.Array, window: BeatWindow) -> tup
 
 
 def _pooled(x: jax.Array, is_in: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Mean, deviation and maximum of `[batch, time, channel]` where `is_in` `[batch, time, 1]` is 1; 0 if it never is."""
+    """Mean, deviation, maximum of `[batch, time, channel]` where `is_in` `[batch, time, 1]` is 1; 0 if it never is."""
     count = jnp.maximum(jnp.sum(is_in, axis=1), 1.0)
     mean = jnp.sum(x * is_in, axis=1) / count
     variance = jnp.sum((x - mean[:, None]) ** 2 * is_in, axis=1) / count

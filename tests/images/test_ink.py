@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from grids import grid_page, with_trace
 
-from ecgjax.images.ink import evened, paper_brightness, trace_ink
+from ecgjax.images.ink import evened, paper_brightness, trace_ink, without_edges
 
 WIDTH, HEIGHT, PX_PER_MM = 1000, 400, 8.0
 BLACK = np.array([20, 20, 20])
@@ -92,3 +92,20 @@ def test_a_trace_that_runs_level_for_long_is_no_line_of_the_grid(name):
     for height_px in (160.0, 164.0):
         ink = ink_of(with_trace(blank, np.full(WIDTH, height_px), 3.0, (0, 0, 0)))
         assert np.median(ink[int(height_px)]) > 0.9
+
+
+def test_edges_of_the_sheet_go_and_the_trace_stays():
+    blank, height_px = page()
+    ink = ink_of(with_trace(blank, height_px, 3.0, BLACK))
+    edged = ink.copy()
+    edged[6:8, 20:] = edged[392:394, :700] = edged[:, 5:7] = 1.0
+    edged[6:8, 400:410] = 0.0
+    cleared = without_edges(edged, (PX_PER_MM, PX_PER_MM))
+    assert not cleared[5:9, 30:-30].any()
+    assert not cleared[391:395, 30:-30].any()
+    np.testing.assert_array_equal(cleared[50:350, 60:-60], ink[50:350, 60:-60])
+
+
+def test_a_blank_page_has_no_edges():
+    blank = np.zeros((100, 100), np.float32)
+    np.testing.assert_array_equal(without_edges(blank, (PX_PER_MM, PX_PER_MM)), blank)
