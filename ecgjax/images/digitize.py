@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 
 from ecgjax.errors import InputError
-from ecgjax.images import labels, layout, tracing
+from ecgjax.images import clearing, labels, layout, tracing
+from ecgjax.images.ink_runs import Runs, find_runs, pen_width_px
 from ecgjax.images.page import LeadBox
 from ecgjax.images.straighten import StraightPage, straight_page
 from ecgjax.leads import LEADS
@@ -22,34 +23,14 @@ WORKING_PX_PER_MM = (6.0, 12.0)
 PALE_GAIN = 1.4
 """Where a line is narrower than a pixel its ink is paler than it should be."""
 
-SPECK_MM = 0.6
-"""Ink without a neighbour that is smaller than this belongs to no trace."""
-
-TEXT_PIECES = 3
-WIDEST_LETTER = 1.3
-"""So many letters in a line are text, whatever they say; a letter is at most so much wider than high."""
-
-BAR_MM = (1.3, 1.8)
-"""The bars between leads are at most so wide, and reach at least so far up and down from the zero line."""
-
-BAR_FILLED = (0.5, 0.65)
-"""Share of it that must be dark: in each row, and in all together."""
-
-BAR_REACH_MM = 1.5
-"""How far from the start of a lead a bar may stand."""
-
-LABEL_SLACK_MM = 1.0
-"""How far names of leads may stand from where they should."""
-
-BORDER_MM = 1.0
-
 PULSE_BEFORE_MM, PULSE_ZONE_MM, PULSE_STROKE_MM = 10.0, 35.0, 0.3
 """A calibration pulse is looked for from so far before the first level ink, over so much; its fall spoils a trace by so
 much to either side."""
 
 BRIDGED_MM = 5.0
+LEVEL_MM = 0.7
 BRIDGED_CONFIDENCE = 0.3
-"""The longest break in a line that is bridged, and how sure that is."""
+"""The longest break in a line that is bridged, how level its end must be to be drawn out, and how sure both is."""
 
 IDENTITIES = ((("II", 1.0), ("I", -1.0), ("III", -1.0)), (("aVR", 1.0), ("aVL", 1.0), ("aVF", 1.0)))
 """Sums of leads that are zero at every instant (Einthoven, Goldberger), however the electrodes are exchanged."""
@@ -136,15 +117,14 @@ def digitize_page(page: StraightPage, options: Options) -> Digitised:
     has_grid = np.isfinite(page.px_per_mm_x) and np.isfinite(page.px_per_mm_y)
     # Without a grid sizes of letters and lines are judged as on a page of usual width.
     scale_x, scale_y = (page.px_per_mm_x, page.px_per_mm_y) if has_grid else (page.ink.shape[1] / 280.0,) * 2
-    ink, zoom = _at_working_scale(page.ink, (scale_x + scale_y) / 2)
+    ink, is_hidden, zoom = _at_working_scale(page, (scale_x + scale_y) / 2)
     px_per_mm_x, px_per_mm_y = zoom * scale_x, zoom * scale_y
     px_per_mm = (px_per_mm_x + px_per_mm_y) / 2
     writing = labels.find_writing(ink, px_per_mm)
-    traced_ink = _without_text(ink, writing, px_per_mm)
+    found = clearing.without_text(clearing.TraceInk(ink, is_hidden), writing, px_per_mm)
     # Strokes of a coarse picture are pale and break; those of a fine one are whole, and a gap is a gap.
-    joining = px_per_mm if zoom > 1 else 0.0
-    runs = tracing.find_runs(traced_ink, joining)
-    line_px = tracing.pen_width_px(runs)
+    runs = find_runs(found.ink, px_per_mm, found.is_hidden, is_broken=zoom > 1)
+    line_px = pen_width_px(runs)
     rows_px, is_present = layout.find_rows(runs, line_px, px_per_mm)
     if not len(rows_px):
         raise InputError("there is no trace on the page", "give a picture of an ECG")
@@ -152,7 +132,8 @@ def digitize_page(page: StraightPage, options: Options) -> Digitised:
     left = max(0, int(x0_px - PULSE_BEFORE_MM * px_per_mm))
     edge_runs = runs.between(left, left + int(PULSE_ZONE_MM * px_per_mm))
     is_break = np.zeros((len(rows_px), len(runs.top_px)), bool)
-    edge = tracing.trace_rows(edge_runs, line_px, rows_px, px_per_mm, is_break[:, : len(edge_runs.top_px)])
+    part = slice(left, left + len(edge_runs.top_px))
+    edge = tracing.trace_rows(edge_runs, line_px, rows_px, px_per_mm, is_break[:, part], found.is_hidden[:, part])
     pulse = layout.find_pulse(edge, px_per_mm)
     speed, speed_from, gain, gain_from, warnings = _scale(pulse, writing, options, has_grid, (px_per_mm_x, px_per_mm_y))
     if has_grid:
@@ -172,11 +153,11 @@ def digitize_page(page: StraightPage, options: Options) -> Digitised:
     if has_grid and pulse is None and not page.is_pitch_certain and not PLAUSIBLE_S[0] < seconds < PLAUSIBLE_S[1]:
         raise InputError(f"by its grid the page shows {seconds:.1f} s", "give a picture whose grid is clearer")
     placed = layout.arrange_leads(writing, rows_px, zero_px, (x0_px, x1_px), px_per_s, px_per_mm)
-    traced_ink, runs = _without_labels(traced_ink, runs, writing, placed, px_per_mm, joining)
+    cleared = clearing.without_bars(clearing.without_labels(found, writing, placed, px_per_mm), placed, px_per_mm)
+    runs = _renewed(runs, found, cleared, px_per_mm, zoom > 1)
     for box, row in zip(placed.boxes, placed.rows, strict=True):
         is_break[row, round(box.x0_px)] = True
-    runs = _without_bars(traced_ink, runs, placed, px_per_mm, joining)
-    traces = tracing.trace_rows(runs, line_px, rows_px, px_per_mm, is_break)
+    traces = tracing.trace_rows(runs, line_px, rows_px, px_per_mm, is_break, cleared.is_hidden)
     if layout.is_simultaneous(placed, traces.y_px, px_per_s):
         placed = layout.made_simultaneous(placed)
     signal, confidence, names = _assemble(traces, placed, options.fs_hz, px_per_s, px_per_mv, px_per_mm)
@@ -203,40 +184,37 @@ def digitize_page(page: StraightPage, options: Options) -> Digitised:
     )
 
 
-def _at_working_scale(ink: np.ndarray, px_per_mm: float) -> tuple[np.ndarray, float]:
+def _at_working_scale(page: StraightPage, px_per_mm: float) -> tuple[np.ndarray, np.ndarray, float]:
+    """Ink, where it may be hidden, and by how much both are larger than the page."""
     low, high = WORKING_PX_PER_MM
+    ink, is_hidden = page.ink, cv2.dilate(page.is_hidden.astype(np.uint8), np.ones((3, 1), np.uint8))
     if px_per_mm < low:
         zoom = float(np.ceil(low / px_per_mm))
         size = tuple(int(zoom * n) for n in ink.shape[::-1])
-        return np.clip(PALE_GAIN * cv2.resize(ink, size, interpolation=cv2.INTER_CUBIC), 0, 1), zoom
+        ink = np.clip(PALE_GAIN * cv2.resize(ink, size, interpolation=cv2.INTER_CUBIC), 0, 1)
+        return ink, cv2.resize(is_hidden, size, interpolation=cv2.INTER_NEAREST) > 0, zoom
     if px_per_mm > high:
         zoom = 1 / float(np.ceil(px_per_mm / high))
         size = tuple(round(zoom * n) for n in ink.shape[::-1])
-        return cv2.resize(ink, size, interpolation=cv2.INTER_AREA), zoom
-    return ink, 1.0
+        is_hidden = cv2.resize(is_hidden, size, interpolation=cv2.INTER_NEAREST)
+        return cv2.resize(ink, size, interpolation=cv2.INTER_AREA), is_hidden > 0, zoom
+    return ink, is_hidden > 0, 1.0
+
+
+def _renewed(
+    runs: Runs, before: clearing.TraceInk, after: clearing.TraceInk, px_per_mm: float, is_broken: bool
+) -> Runs:
+    """The runs of ink, found again in columns where some of it was taken off."""
+    columns = np.flatnonzero((after.is_hidden != before.is_hidden).any(0) & np.isfinite(runs.top_px).any(1))
+    if not len(columns):
+        return runs
+    again = find_runs(after.ink[:, columns], px_per_mm, after.is_hidden[:, columns], is_broken)
+    return runs.replaced(columns, again)
 
 
 def _to_page(box: LeadBox, zoom: float) -> LeadBox:
     x0, x1, y = ((value + 0.5) / zoom - 0.5 for value in (box.x0_px, box.x1_px, box.y_px))
     return dataclasses.replace(box, x0_px=x0, x1_px=x1, y_px=y)
-
-
-def _without_text(ink: np.ndarray, writing: labels.Writing, px_per_mm: float) -> np.ndarray:
-    """Ink without words, specks and the border of the page."""
-    largest = writing.boxes[:, 2:4].max(1)
-    is_dropped = largest < SPECK_MM * px_per_mm
-    is_dropped[0] = False
-    for word in writing.words:
-        is_label = any(score >= layout.READ for name, score in word.scores.items() if name != "I")
-        pieces = list(word.pieces)
-        size = writing.boxes[pieces, 2:4]
-        is_text = len(pieces) >= TEXT_PIECES and np.mean(size[:, 0] < WIDEST_LETTER * size[:, 1]) > 0.8
-        if is_text or is_label:
-            is_dropped[pieces] = True
-    kept = np.where(is_dropped[writing.piece_of], 0, ink)
-    border = int(BORDER_MM * px_per_mm)
-    kept[:border], kept[-border:], kept[:, :border], kept[:, -border:] = 0, 0, 0, 0
-    return kept
 
 
 def _scale(
@@ -272,67 +250,6 @@ def _scale(
             found.append((usual, "assumed"))
             warnings.append(f"{what}: {usual:g} {unit} is assumed")
     return *found[0], *found[1], tuple(warnings)
-
-
-def _without_labels(
-    ink: np.ndarray,
-    runs: tracing.Runs,
-    writing: labels.Writing,
-    placed: layout.Layout,
-    px_per_mm: float,
-    joining: float,
-) -> tuple[np.ndarray, tracing.Runs]:
-    """Ink and its runs without what stands wholly where the names of leads stand, legible or not."""
-    zone = layout.label_zone(writing, placed)
-    if zone is None:
-        return ink, runs
-    left, top = writing.boxes[:, 0], writing.boxes[:, 1]
-    right, bottom = left + writing.boxes[:, 2], top + writing.boxes[:, 3]
-    is_name = np.zeros(len(writing.boxes), bool)
-    slack = LABEL_SLACK_MM * px_per_mm
-    for box in placed.boxes:
-        x0, y0, x1, y1 = np.array(zone) + [box.x0_px, box.y_px] * 2 + np.array([-slack, -slack, slack, slack])
-        is_name |= (left >= x0) & (right <= x1) & (top >= y0) & (bottom <= y1)
-    is_name[0] = False
-    pieces = np.flatnonzero(is_name)
-    if not len(pieces):
-        return ink, runs
-    columns = np.unique(np.concatenate([np.arange(left[k], right[k]) for k in pieces]))
-    ink = ink.copy()
-    ink[:, columns] = np.where(is_name[writing.piece_of[:, columns]], 0, ink[:, columns])
-    return ink, runs.replaced(columns, tracing.find_runs(ink[:, columns], joining))
-
-
-def _without_bars(
-    ink: np.ndarray, runs: tracing.Runs, placed: layout.Layout, px_per_mm: float, joining: float
-) -> tracing.Runs:
-    """The runs of ink without the bars that stand between leads, at the same place in all rows."""
-    thickest, half_height = (mm * px_per_mm for mm in BAR_MM)
-    reach, tallest = int(BAR_REACH_MM * px_per_mm), int(2 * half_height)
-    ink = ink.copy()
-    cleared = []
-    for start in sorted({box.x0_px for box in placed.boxes if box.start_s > 0}):
-        left = round(start) - reach
-        zeros = [round(box.y_px) for box in placed.boxes if box.x0_px == start]
-        parts = [ink[max(y - tallest, 0) : y + tallest, left : left + 2 * reach] >= tracing.INK_EDGE for y in zeros]
-        parts = [part for part in parts if len(part) == 2 * tallest]
-        if not parts:
-            continue
-        # Strokes of traces differ from row to row, bars do not; the grid's removal leaves gaps in them.
-        middle = slice(tallest - int(half_height), tallest + int(half_height))
-        filled = np.array([part[middle].mean(0) for part in parts])
-        columns = np.flatnonzero((filled.min(0) > BAR_FILLED[0]) & (filled.mean(0) > BAR_FILLED[1]))
-        if not len(columns) or columns[-1] - columns[0] > thickest:
-            continue
-        heights = np.flatnonzero(np.mean([part[:, columns] for part in parts], axis=(0, 2)) > BAR_FILLED[0])
-        bar = slice(left + columns[0] - 1, left + columns[-1] + 2)
-        for y in zeros:
-            ink[max(y - tallest + heights[0] - 1, 0) : y - tallest + heights[-1] + 2, bar] = 0
-        cleared.append(np.arange(bar.start, bar.stop))
-    if not cleared:
-        return runs
-    columns = np.concatenate(cleared)
-    return runs.replaced(columns, tracing.find_runs(ink[:, columns], joining))
 
 
 def _assemble(
@@ -371,9 +288,12 @@ def _bridged(y_px: np.ndarray, confidence: np.ndarray, px_per_mm: float) -> tupl
     filled = tracing.interpolate(y_px[None], BRIDGED_MM * px_per_mm)[0]
     known = np.flatnonzero(np.isfinite(filled))
     if len(known):
-        first, last, most = known[0], known[-1], int(BAR_REACH_MM * px_per_mm)
-        filled[max(0, first - most) : first] = filled[first]
-        filled[last + 1 : last + 1 + most] = filled[last]
+        first, last, most = known[0], known[-1], int(clearing.BAR_REACH_MM * px_per_mm)
+        level = int(LEVEL_MM * px_per_mm)
+        if np.ptp(filled[first : first + level]) < LEVEL_MM * px_per_mm:
+            filled[max(0, first - most) : first] = filled[first]
+        if np.ptp(filled[max(0, last + 1 - level) : last + 1]) < LEVEL_MM * px_per_mm:
+            filled[last + 1 : last + 1 + most] = filled[last]
     is_bridged = np.isfinite(filled) & ~np.isfinite(y_px)
     return filled, np.where(is_bridged, BRIDGED_CONFIDENCE, confidence)
 

@@ -30,7 +30,9 @@ limits, is taken for paper."""
 
 COLOUR_TOLERANCE = 0.06
 COLOUR_PENALTY = 3.0
-"""What is more colourful than ink can be, by more than the first, loses its share of ink as many times as fast."""
+HIDING_COLOUR = 0.22
+"""What is more colourful than ink can be, by more than the first, loses its share of ink as many times as fast; by more
+than the last, it hides whatever ink is below it."""
 
 PRIOR_WEIGHT = 0.15
 """Of the ink beside a dark line, against what is seen on it; white paper weighs 3."""
@@ -74,8 +76,11 @@ def evened(rgb: np.ndarray, paper: np.ndarray) -> np.ndarray:
     return 255 - darkness
 
 
-def trace_ink(even: np.ndarray, px_per_mm: tuple[float, float] | None) -> np.ndarray:
-    """Share of ink, float32 [y, x] in 0..1, of a straight page with white paper; `px_per_mm` (x, y), None: no grid."""
+def trace_ink(even: np.ndarray, px_per_mm: tuple[float, float] | None) -> tuple[np.ndarray, np.ndarray]:
+    """Share of ink, float32 [y, x] in 0..1, of a straight page with white paper; `px_per_mm` (x, y), None: no grid.
+
+    Second, bool [y, x], where coloured boxes and marks may hide ink.
+    """
     height, width = even.shape[:2]
     empty = np.full_like(even, 255) if px_per_mm is None else _empty_page(even, px_per_mm)
     stroke_px = max(3.0, 2.5 * max(even.shape) / PAPER_PART if px_per_mm is None else MAX_STROKE_MM * min(px_per_mm))
@@ -93,6 +98,8 @@ def trace_ink(even: np.ndarray, px_per_mm: tuple[float, float] | None) -> np.nda
     weighted = ((paper - seen) * range_rgb).sum(axis=0)
     share = weighted / (weight + 1e-3)
     excess = (seen - paper + share * range_rgb).max(axis=0)
+    is_hidden = np.zeros(height * width, bool)
+    is_hidden[at] = excess > HIDING_COLOUR
     loss = COLOUR_PENALTY * np.maximum(excess - COLOUR_TOLERANCE, 0)
     ink = np.zeros(height * width, np.float32)
     ink[at] = np.clip(share - loss, 0, 1)
@@ -102,7 +109,7 @@ def trace_ink(even: np.ndarray, px_per_mm: tuple[float, float] | None) -> np.nda
             prior = _beside(ink.reshape(height, width), empty, at, weight, px_per_mm)[is_dark]
             dark = weighted[is_dark] - loss[is_dark] * weight[is_dark] + PRIOR_WEIGHT * prior
             ink[at[is_dark]] = np.clip(dark / (weight[is_dark] + PRIOR_WEIGHT), 0, 1)
-    return _solid(_strokes(ink.reshape(height, width), stroke_px))
+    return _solid(_strokes(ink.reshape(height, width), stroke_px)), is_hidden.reshape(height, width)
 
 
 def without_edges(ink: np.ndarray, px_per_mm: tuple[float, float]) -> np.ndarray:

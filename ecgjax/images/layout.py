@@ -13,9 +13,10 @@ from scipy.ndimage import gaussian_filter1d, uniform_filter1d
 from scipy.signal import find_peaks
 
 from ecgjax.errors import InputError
+from ecgjax.images.ink_runs import Runs
 from ecgjax.images.labels import SPELLINGS, Writing
 from ecgjax.images.page import FORMATS, Format, LeadBox
-from ecgjax.images.tracing import LEVEL_LINES, RowTraces, Runs, interpolate
+from ecgjax.images.tracing import LEVEL_LINES, RowTraces, interpolate
 
 ROW_BLUR_MM = 1.5
 ROW_DISTANCE_MM = 6.0

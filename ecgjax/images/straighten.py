@@ -25,6 +25,7 @@ class StraightPage:
     Attributes:
       rgb: uint8 [y, x, rgb]; shadows taken out, paper white.
       ink: float32 [y, x], 0 for paper and its grid to 1 for the middle of a stroke of a trace or of text.
+      is_hidden: bool [y, x], where something coloured may hide ink.
       px_per_mm_x, px_per_mm_y: from the grid; NaN without one.
       grid_strength: share of the picture whose grid agrees with that, 0..1.
       is_pitch_certain: lines every 1 mm and every 5 mm were told apart. If False though there is a grid, only one kind
@@ -35,6 +36,7 @@ class StraightPage:
 
     rgb: np.ndarray
     ink: np.ndarray
+    is_hidden: np.ndarray
     px_per_mm_x: float
     px_per_mm_y: float
     grid_strength: float
@@ -60,7 +62,7 @@ def straight_page(rgb: np.ndarray) -> StraightPage:
     red, green, blue = cv2.split(even)
     grid, strength = find_grid(cv2.min(cv2.min(red, green), blue))
     if grid is None:
-        return StraightPage(even, trace_ink(even, None), np.nan, np.nan, strength, False, np.eye(3))
+        return StraightPage(even, *trace_ink(even, None), np.nan, np.nan, strength, False, np.eye(3))
     scale = _if_straight(grid.to_mm, rgb.shape)
     to_original = np.eye(3)
     if scale is None:
@@ -72,8 +74,10 @@ def straight_page(rgb: np.ndarray) -> StraightPage:
         even = to_straight.straightened(even, size_px, cv2.INTER_CUBIC, 255)
         to_original = np.linalg.inv(to_straight.homography)
         scale = px_per_mm, px_per_mm
-    ink = without_edges(trace_ink(even, scale), scale)
-    return StraightPage(even, ink, *scale, strength, grid.is_pitch_certain, to_original / to_original[2, 2])
+    to_original /= to_original[2, 2]
+    ink, is_hidden = trace_ink(even, scale)
+    ink = without_edges(ink, scale)
+    return StraightPage(even, ink, is_hidden, *scale, strength, grid.is_pitch_certain, to_original)
 
 
 def _if_straight(to_mm: PaperMap, shape: tuple[int, ...]) -> tuple[float, float] | None:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from ecgjax.errors import InputError
-from ecgjax.images import tracing
+from ecgjax.images import ink_runs, tracing
 from ecgjax.images.strip import HEIGHT_PX, PAPER_SPEED_MM_S, PX_PER_S
 
 METHODS = ("trace", "threshold", "otsu")
@@ -83,8 +83,8 @@ def _uppermost(grey: np.ndarray, threshold: float) -> np.ndarray:
 def _centre_line(grey: np.ndarray, px_per_s: float) -> np.ndarray:
     """float `[column]`: shares of the height at the centre of the pen."""
     ink = _ink(grey, px_per_s)
-    runs = tracing.find_runs(_line(ink), px_per_s / PAPER_SPEED_MM_S)
-    line_px = tracing.pen_width_px(runs)
+    runs = ink_runs.find_runs(_line(ink), px_per_s / PAPER_SPEED_MM_S, None, is_broken=True)
+    line_px = ink_runs.pen_width_px(runs)
     if not np.isfinite(line_px):
         raise InputError("there is no line on the strip", "give a picture of one lead")
     top_px, bottom_px, centre_px = _followed(runs)
@@ -109,7 +109,7 @@ def _ink(grey: np.ndarray, px_per_s: float) -> np.ndarray:
 def _line(ink: np.ndarray) -> np.ndarray:
     """The ink without pieces that stand above or below wider ones."""
     # With its fringes, so that strokes do not fall apart.
-    is_ink = cv2.dilate((ink >= tracing.INK_EDGE).astype(np.uint8), np.ones((3, 3), np.uint8))
+    is_ink = cv2.dilate((ink >= ink_runs.INK_EDGE).astype(np.uint8), np.ones((3, 3), np.uint8))
     number, pieces, statistics, _ = cv2.connectedComponentsWithStats(is_ink, connectivity=8)
     if number <= 2:
         return ink
@@ -123,7 +123,7 @@ def _line(ink: np.ndarray) -> np.ndarray:
     return np.where(kept[pieces], ink, 0)
 
 
-def _followed(runs: tracing.Runs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _followed(runs: ink_runs.Runs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Edges and centre [1, column] of one run of each column: those of the path that jumps least; NaN without ink."""
     is_run = np.isfinite(runs.top_px)
     inked = np.flatnonzero(is_run.any(axis=1))

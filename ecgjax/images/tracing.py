@@ -10,15 +10,7 @@ import dataclasses
 import numpy as np
 from scipy.ndimage import minimum_filter1d
 
-INK_EDGE = 0.5
-"""Share of a line's darkness at which its edge lies."""
-
-STROKE_GAP_MM = 1.6
-STROKE_MM = (0.5, 3.0)
-"""The longest gap in a steep stroke, the least length of its pieces, and of two of them together."""
-
-FRINGE = 2
-"""Pixels beyond the edge that count for the centre of a run."""
+from ecgjax.images.ink_runs import Runs, visible_above
 
 TIP_EXCESS = 0.3
 """Line widths by which a tip must stand out from the centre of the ink around it."""
@@ -36,11 +28,12 @@ SKIPS = (1, 2, 4, 7, 12, 20)
 """Columns that a path may advance at once: more than one passes over a break in the ink."""
 
 GAP_COST_MM = 0.4
+HIDDEN_SHARE = 0.1
 SKIP_COST_MM = 0.9
 ABSENT_COST_MM = 1.0
 PALE_COST_MM = 0.1
-"""Costs per millimetre: of a jump in height between neighbouring runs, of a break passed over, of a row without any
-ink, of ink that is barely there."""
+"""Costs per millimetre: of a jump in height between adjoining runs, and the share of it where ink may be hidden, of a
+break passed over, of a row without any ink, of ink that is barely there."""
 
 ABSENT_ENTRY_MM = 2.0
 """Cost of leaving the ink and coming back."""
@@ -65,40 +58,6 @@ OWN_RANGE, MOST_RANGES = 0.75, 1.5
 
 
 @dataclasses.dataclass(frozen=True)
-class Runs:
-    """Vertical runs of ink, float32 [column, run], infinite where a column has fewer.
-
-    Attributes:
-      top_px, bottom_px: their edges, below a pixel.
-      centre_px: the mean height of their ink.
-      darkness: of the darkest pixel.
-    """
-
-    top_px: np.ndarray
-    bottom_px: np.ndarray
-    centre_px: np.ndarray
-    darkness: np.ndarray
-
-    def between(self, first: int, stop: int) -> "Runs":
-        """Those of a stretch of columns."""
-        return Runs(*(values[first:stop] for values in dataclasses.astuple(self)))
-
-    def replaced(self, columns: np.ndarray, runs: "Runs | None") -> "Runs":
-        """With other runs in some columns, or none."""
-        places = max(self.top_px.shape[1], 0 if runs is None else runs.top_px.shape[1])
-        changed = []
-        for field in dataclasses.fields(self):
-            old = getattr(self, field.name)
-            values = np.pad(old, ((0, 0), (0, places - old.shape[1])), constant_values=np.inf)
-            values[columns] = np.inf
-            if runs is not None:
-                new = getattr(runs, field.name)
-                values[columns, : new.shape[1]] = new
-            changed.append(values)
-        return Runs(*changed)
-
-
-@dataclasses.dataclass(frozen=True)
 class RowTraces:
     """What was drawn in each row, float32 [row, column].
 
@@ -111,58 +70,6 @@ class RowTraces:
     y_px: np.ndarray
     confidence: np.ndarray
     line_px: float
-
-
-def find_runs(ink: np.ndarray, px_per_mm: float) -> Runs:
-    """The vertical runs of ink [y, x] in 0..1.
-
-    Pieces of one steep stroke that a short gap parts are one run; a scale of 0 leaves them apart.
-    """
-    columns = np.ascontiguousarray(ink.T)
-    is_ink = np.zeros((columns.shape[0], columns.shape[1] + 2), np.int8)
-    is_ink[:, 1:-1] = columns >= INK_EDGE
-    steps = np.diff(is_ink, axis=1)
-    column, first = np.nonzero(steps == 1)
-    _, after = np.nonzero(steps == -1)
-    height = columns.shape[1]
-    if not len(column):
-        empty = np.full((columns.shape[0], 1), np.inf, np.float32)
-        return Runs(empty, empty, empty, empty)
-
-    def crossing(inside: np.ndarray, outside: np.ndarray) -> np.ndarray:
-        """How far beyond the centre of the last pixel inside the ink falls to the edge's level."""
-        dark = columns[column, inside]
-        pale = np.where((outside >= 0) & (outside < height), columns[column, np.clip(outside, 0, height - 1)], 0)
-        return (dark - INK_EDGE) / np.maximum(dark - pale, 1e-6)
-
-    top = first - crossing(first, first - 1)
-    bottom = after - 1 + crossing(after - 1, after)
-    start = column * height + np.maximum(first - FRINGE, 0)
-    stop = column * height + np.minimum(after + FRINGE, height - 1)
-    bounds = np.stack([start, stop], 1).ravel()
-    flat = columns.ravel()
-    darkness = np.maximum.reduceat(flat, bounds)[::2]
-    moment = np.add.reduceat((columns * np.arange(height, dtype=np.float32)).ravel(), bounds)[::2]
-    mass = np.add.reduceat(flat, bounds)[::2]
-    length = bottom - top
-    least, together = (mm * px_per_mm for mm in STROKE_MM)
-    is_joined = (column[1:] == column[:-1]) & (top[1:] - bottom[:-1] < STROKE_GAP_MM * px_per_mm)
-    is_joined &= (np.minimum(length[1:], length[:-1]) > least) & (length[1:] + length[:-1] > together)
-    heads = np.flatnonzero(np.concatenate([[True], ~is_joined]))
-    top, bottom = np.minimum.reduceat(top, heads), np.maximum.reduceat(bottom, heads)
-    centre = np.add.reduceat(moment, heads) / np.maximum(np.add.reduceat(mass, heads), 1e-6)
-    column, darkness = column[heads], np.maximum.reduceat(darkness, heads)
-    place = np.arange(len(column)) - np.searchsorted(column, column)
-    runs = np.full((4, columns.shape[0], int(place.max()) + 1), np.inf, np.float32)
-    runs[:, column, place] = top, bottom, centre, darkness
-    return Runs(*runs)
-
-
-def pen_width_px(runs: Runs) -> float:
-    """Width of the pen: that of most runs, which are level; NaN without ink."""
-    is_run = np.isfinite(runs.top_px)
-    heights = runs.bottom_px[is_run] - runs.top_px[is_run]
-    return float(np.percentile(heights, 30)) if len(heights) else np.nan
 
 
 def _candidates(runs: Runs, rows_px: np.ndarray) -> np.ndarray:
@@ -178,7 +85,9 @@ def _distance(top_px: np.ndarray, bottom_px: np.ndarray, y_px: np.ndarray) -> np
     return np.maximum(np.maximum(top_px - y_px, y_px - bottom_px), 0)
 
 
-def follow_rows(runs: Runs, rows_px: np.ndarray, px_per_mm: float, is_break: np.ndarray) -> np.ndarray:
+def follow_rows(
+    runs: Runs, rows_px: np.ndarray, px_per_mm: float, is_break: np.ndarray, is_hidden: np.ndarray
+) -> np.ndarray:
     """The run of every column that belongs to each row: int [row, column], -1 where none does.
 
     Args:
@@ -186,6 +95,7 @@ def follow_rows(runs: Runs, rows_px: np.ndarray, px_per_mm: float, is_break: np.
       rows_px: [row] heights of the rows, increasing.
       px_per_mm: the scale.
       is_break: bool [row, column], where another lead begins: it may begin at any height.
+      is_hidden: bool [y, column], where ink may be hidden.
     """
     num_rows, num_columns = len(rows_px), len(runs.top_px)
     which = _candidates(runs, rows_px)
@@ -205,10 +115,20 @@ def follow_rows(runs: Runs, rows_px: np.ndarray, px_per_mm: float, is_break: np.
     top, bottom = np.concatenate([top, waiting], 2), np.concatenate([bottom, waiting], 2)
     num_breaks = np.cumsum(is_break, axis=1)
     steps = []
+    hiding = np.flatnonzero(is_hidden.any(0))
+    bare = visible_above(is_hidden[:, hiding])
+    edges = [np.clip(np.nan_to_num(edge * px_per_mm), 0, len(is_hidden)).astype(int) for edge in (top, bottom)]
     for skip in SKIPS:
         with np.errstate(invalid="ignore"):
             gap = np.maximum(top[:, skip:, None, :] - bottom[:, :-skip, :, None], 0)
             gap = np.maximum(gap, top[:, :-skip, :, None] - bottom[:, skip:, None, :])
+            first = np.searchsorted(hiding, skip)
+            which_bare, at = np.arange(first, len(hiding))[None, :, None], hiding[first:]
+            to_top, to_bottom = (bare[which_bare, edge[:, at]][:, :, None, :] for edge in edges)
+            from_top, from_bottom = (bare[which_bare, edge[:, at - skip]][..., None] for edge in edges)
+            seen = np.maximum(np.maximum(to_top - from_bottom, from_top - to_bottom), 0) / px_per_mm
+            whole = gap[:, at - skip]
+            gap[:, at - skip] = np.where(seen < whole, seen + HIDDEN_SHARE * (whole - seen), whole)
             step = np.nan_to_num(GAP_COST_MM * gap, nan=np.inf, posinf=np.inf)
         # From and to a stretch without ink any height goes.
         step[:, :, -1, :-1] = step[:, :, :-1, -1] = ABSENT_ENTRY_MM / 2
@@ -362,7 +282,9 @@ def _steepness(edge_px: np.ndarray) -> np.ndarray:
     return np.abs(np.gradient(edge_px)) if len(edge_px) > 1 else np.zeros(len(edge_px))
 
 
-def trace_rows(runs: Runs, line_px: float, rows_px: np.ndarray, px_per_mm: float, is_break: np.ndarray) -> RowTraces:
+def trace_rows(
+    runs: Runs, line_px: float, rows_px: np.ndarray, px_per_mm: float, is_break: np.ndarray, is_hidden: np.ndarray
+) -> RowTraces:
     """The trace of every row over the whole width of the page.
 
     Args:
@@ -371,8 +293,9 @@ def trace_rows(runs: Runs, line_px: float, rows_px: np.ndarray, px_per_mm: float
       rows_px: [row] heights of the rows, increasing.
       px_per_mm: the scale.
       is_break: bool [row, column], where another lead begins.
+      is_hidden: bool [y, column], where ink may be hidden.
     """
-    chosen = follow_rows(runs, rows_px, px_per_mm, is_break)
+    chosen = follow_rows(runs, rows_px, px_per_mm, is_break, is_hidden)
     column = np.arange(len(runs.top_px))
     is_there = chosen >= 0
     top, bottom, centre, darkness = (

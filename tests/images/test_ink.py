@@ -19,7 +19,7 @@ def page(**colours):
 
 
 def ink_of(rgb):
-    return trace_ink(evened(rgb, paper_brightness(rgb)), (PX_PER_MM, PX_PER_MM))
+    return trace_ink(evened(rgb, paper_brightness(rgb)), (PX_PER_MM, PX_PER_MM))[0]
 
 
 def centres(ink):
@@ -69,7 +69,7 @@ def test_coloured_boxes_shadows_and_the_dark_beside_the_page_go():
 def test_without_a_grid_all_that_is_dark_is_ink():
     rgb = np.full((200, 300, 3), 240, np.uint8)
     rgb[99:102] = 60
-    ink = trace_ink(evened(rgb, paper_brightness(rgb)), None)
+    ink, _ = trace_ink(evened(rgb, paper_brightness(rgb)), None)
     np.testing.assert_allclose(ink[99:102], 1, atol=0.02)
     assert np.delete(ink, np.s_[98:103], axis=0).max() == 0
 
@@ -101,8 +101,8 @@ def test_edges_of_the_sheet_go_and_the_trace_stays():
     edged[6:8, 20:] = edged[392:394, :700] = edged[:, 5:7] = 1.0
     edged[6:8, 400:410] = 0.0
     cleared = without_edges(edged, (PX_PER_MM, PX_PER_MM))
-    assert not cleared[5:9, 30:-30].any()
-    assert not cleared[391:395, 30:-30].any()
+    assert cleared[5:9, 30:-30].max() < 0.1
+    assert cleared[391:395, 30:-30].max() < 0.1
     np.testing.assert_array_equal(cleared[50:350, 60:-60], ink[50:350, 60:-60])
 
 

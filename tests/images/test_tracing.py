@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from ecgjax.images import tracing
+from ecgjax.images.ink_runs import find_runs, pen_width_px
 from ecgjax.images.pen import line_coverage
 
 PX_PER_MM = 8.0
@@ -24,11 +25,12 @@ def drawn(*lines):
     return ink
 
 
-def traced(ink, rows_px, is_break=None):
-    runs = tracing.find_runs(ink, PX_PER_MM)
+def traced(ink, rows_px, is_break=None, is_hidden=None):
+    is_hidden = np.zeros(ink.shape, bool) if is_hidden is None else is_hidden
+    runs = find_runs(ink, PX_PER_MM, is_hidden, is_broken=True)
     rows = np.array(rows_px, float)
     breaks = np.zeros((len(rows), ink.shape[1]), bool) if is_break is None else is_break
-    return tracing.trace_rows(runs, tracing.pen_width_px(runs), rows, PX_PER_MM, breaks)
+    return tracing.trace_rows(runs, pen_width_px(runs), rows, PX_PER_MM, breaks, is_hidden)
 
 
 def beats(zero, height, every=180.0, wide=4.0, at=60.0):
@@ -46,7 +48,8 @@ def error(found, line):
 
 
 def test_pen_width():
-    assert tracing.pen_width_px(tracing.find_runs(drawn(beats(200, 0)), PX_PER_MM)) == pytest.approx(LINE_PX, abs=0.15)
+    runs = find_runs(drawn(beats(200, 0)), PX_PER_MM, None, is_broken=True)
+    assert pen_width_px(runs) == pytest.approx(LINE_PX, abs=0.15)
 
 
 def test_level_line_is_found_to_a_twentieth_of_a_pixel():
@@ -54,6 +57,17 @@ def test_level_line_is_found_to_a_twentieth_of_a_pixel():
     off, _ = error(traced(drawn(line), [200]).y_px[0], line)
     assert np.nanmax(off[5:-5]) < 0.1
     assert np.nanmean(off) < 0.05
+
+
+def test_peaks_keep_their_height_behind_a_box():
+    line = beats(300.0, 160)
+    ink, is_hidden = drawn(line), np.zeros(SHAPE, bool)
+    is_hidden[200:240] = True
+    ink[is_hidden] = 0
+    off, _ = error(traced(ink, [300], is_hidden=is_hidden).y_px[0], line)
+    peaks = np.arange(60, SHAPE[1] - 5, 180)
+    assert np.nanmax(off[peaks]) < LINE_PX
+    assert np.isfinite(off[peaks]).all()
 
 
 @pytest.mark.parametrize("wide", [3.0, 6.0])
