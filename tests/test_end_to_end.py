@@ -170,7 +170,10 @@ def test_leads_are_identified_end_to_end(options, sample):
     [
         ("diagnosis.py:ptbxl,smoke,labels=superclass", ("macro_auroc", "auprc/NORM"), "logistic_regression"),
         ("age.py:ptbxl,smoke,loss=gaussian,leads=I+II+V2", ("mae_years", "coverage_68pct"), "ridge_regression"),
-        ("reconstruction.py:ptbxl,smoke,sets=I+II+V2", ("pearson_r", "variance_ratio/V5"), "least_squares"),
+        pytest.param(
+            *("reconstruction.py:ptbxl,smoke,sets=I+II+V2", ("pearson_r", "variance_ratio/V5"), "least_squares"),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_diagnosis_age_and_missing_leads_end_to_end(config, figures, baseline, sample):

@@ -10,6 +10,7 @@ import rebuilt_run
 
 from configs import reconstruction as config_file
 from ecgjax import leads, tasks
+from ecgjax.data.resident import resident, whole_record
 from ecgjax.errors import InputError
 from ecgjax.leads import LEADS
 from ecgjax.tasks import reconstruction_baselines as baselines
@@ -36,8 +37,9 @@ def prediction(made):
 
 def views(made, view, split=SPLIT):
     """The records as evaluation presents them."""
-    signal_mv = jnp.asarray(split.ecg / split.gain, jnp.float32)
-    return evaluation(made)({"signal_mv": signal_mv, **made.targets(split)}, jnp.int32(view))
+    data = jax.tree.map(jnp.asarray, resident(split, made.targets(split)))
+    records = jax.vmap(whole_record, (None, 0))(data, jnp.arange(len(split)))
+    return evaluation(made)(records, jnp.int32(view))
 
 
 def test_evaluation_shows_each_set_completed_and_nothing_else():
