@@ -7,6 +7,10 @@ python -m ecgjax.main --config=configs/rhythm_image.py:cinc2017,init=runs/rhythm
 
 The digitised recordings are made first where they are absent, on all cores; `paper` is a height in pixels, a damage
 (none, light, medium, heavy) and a way of reading (see ecgjax/images/strip_reading.py), such as 150px-none-otsu.
+
+scripts/compare_paper.py trains raw and paper alike: fold 0 of 2,603 recordings of CinC 2017, 1,800 steps each from the
+weights of the run on simulated ones, the mean F1 of N, A and O is 0.827 raw, 0.819 from strips and 0.808 from damaged
+ones (seed 0; 7 to 9 minutes each on two CPU cores that other work shared).
 """
 
 from ml_collections import ConfigDict

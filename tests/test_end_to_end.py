@@ -169,7 +169,10 @@ def test_leads_are_identified_end_to_end(options, sample):
     ("config", "figures", "baseline"),
     [
         ("diagnosis.py:ptbxl,smoke,labels=superclass", ("macro_auroc", "auprc/NORM"), "logistic_regression"),
-        ("age.py:ptbxl,smoke,loss=gaussian,leads=I+II+V2", ("mae_years", "coverage_68pct"), "ridge_regression"),
+        pytest.param(
+            *("age.py:ptbxl,smoke,loss=gaussian,leads=I+II+V2", ("mae_years", "coverage_68pct"), "ridge_regression"),
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             *("reconstruction.py:ptbxl,smoke,sets=I+II+V2", ("pearson_r", "variance_ratio/V5"), "least_squares"),
             marks=pytest.mark.slow,
