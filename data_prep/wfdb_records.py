@@ -3,6 +3,7 @@
 import dataclasses
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import wfdb
@@ -51,6 +52,24 @@ def read_recording(path: str) -> Recording:
     check_samples(signal_mv, LEADS)
     ecg, num_clipped = to_units(signal_mv)
     return Recording(ecg, float(record.fs), int(num_clipped))
+
+
+def asked_records(record: str | None, folder: str | None) -> list[tuple[str, Path]]:
+    """Identifier and path, without the extension, of one record, or of all in a folder and below.
+
+    Raises:
+      InputError: not one of the two is given, or the folder holds none.
+    """
+    if (record is None) == (folder is None):
+        raise InputError("expected one of --record and --folder", "give the one that is meant")
+    if record is not None:
+        path = Path(record.removesuffix(".hea"))
+        return [(path.name, path)]
+    root = Path(str(folder))
+    headers = sorted(root.rglob("*.hea"))
+    if not headers:
+        raise InputError(f"no .hea file in {root} or below", "give --folder a folder of WFDB records")
+    return [(header.relative_to(root).with_suffix("").as_posix(), header.with_suffix("")) for header in headers]
 
 
 def read_digital(path: str) -> wfdb.Record:

@@ -3,6 +3,7 @@
 import ast
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
 from absl import app, flags, logging
@@ -20,6 +21,12 @@ def fail(message: str, status: int = BAD_INPUT) -> NoReturn:
     """Ends the program with `message` on one line of stderr."""
     print("error:", " ".join(message.split()), file=sys.stderr)
     sys.exit(status)
+
+
+def check_outside(output: Path, source: Path) -> None:
+    """Raises InputError where `output` lies in the folder `source`: a second run would take it for input."""
+    if source.is_dir() and output.resolve().is_relative_to(source.resolve()):
+        raise InputError(f"the output folder {output} lies in {source}", "give an --output outside of it")
 
 
 def run(main: Callable[[], None], explain: Callable[[list[str]], None] | None = None) -> NoReturn:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import tempfile
 import textwrap
 from dataclasses import replace
@@ -183,11 +182,6 @@ def record_page(name: str, findings: PageFindings, px_per_mm: float) -> np.ndarr
         coverage = line_coverage(made, _COVERING * style.trace_mm * px_per_mm, drawing.rgb.shape[:2])
         lay_ink(drawing.rgb, *coverage, MADE)
     return drawing.rgb
-
-
-def record_name(name: str) -> str:
-    """`name` with what WFDB does not allow in names replaced."""
-    return re.sub(r"[^A-Za-z0-9_-]", "_", name)
 
 
 def check_free(name: str, folder: Path) -> None:

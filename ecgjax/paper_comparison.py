@@ -5,7 +5,7 @@ recording by recording.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -108,14 +108,13 @@ def cost(method: Method, raw: Method, num_bootstrap: int) -> Cost:
     return Cost(losses, metrics.mcnemar(raw.decided == targets, method.decided == targets))
 
 
-def comparison_table(methods: Sequence[Method], costs: dict[str, Cost], num_bootstrap: int) -> str:
-    """Markdown: a row for each method."""
+def comparison_table(found: Mapping[str, dict[str, Metric]], costs: Mapping[str, Cost]) -> str:
+    """Markdown: a row for each method, by its name."""
     rows = []
-    for method in methods:
-        found = figures(method, num_bootstrap)
-        of = costs.get(method.name)
+    for name, own in found.items():
+        of = costs.get(name)
         lost = [value_and_interval(of.losses["loss/f1_ano"]), f"{of.mcnemar.p_value:.3g}"] if of else ["-", "-"]
-        rows.append([method.name, *(value_and_interval(found.get(name)) for name in SHOWN), *lost])
+        rows.append([name, *(value_and_interval(own.get(figure)) for figure in SHOWN), *lost])
     return table(["recordings", *SHOWN, "loss of f1_ano", "McNemar p"], rows)
 
 

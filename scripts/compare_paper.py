@@ -78,7 +78,7 @@ def main() -> None:
         curve[paper] = {method.name: figures(method, num_bootstrap)["f1_ano"] for method in shown}
 
     found = {method.name: figures(method, num_bootstrap) for method in methods}
-    tables = comparison_table(methods, costs, num_bootstrap) + "\n\n" + curve_table(curve) + "\n"
+    tables = comparison_table(found, costs) + "\n\n" + curve_table(curve) + "\n"
     content = {
         "source": given.source,
         "folds": folds,

@@ -17,7 +17,6 @@ import dataclasses
 import json
 import multiprocessing
 import os
-import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -31,15 +30,10 @@ from absl import flags
 from ecgjax import cli
 from ecgjax.errors import InputError
 from ecgjax.images.digitize import FIND_ALL, Digitised, Options, digitize
-from ecgjax.images.picture_files import find_pictures, read_pictures
+from ecgjax.images.picture_files import find_pictures, read_pictures, record_name
 
 UNITS_PER_MV = 1000
 COLOURS = ((220, 0, 0), (0, 140, 0), (0, 60, 220), (170, 0, 170))
-
-
-def record_name(name: str) -> str:
-    """`name` with what WFDB does not allow in names replaced."""
-    return re.sub(r"[^A-Za-z0-9_-]", "_", name)
 
 
 def description(result: Digitised) -> dict[str, Any]:
@@ -155,8 +149,7 @@ def main() -> None:
     options = dataclasses.replace(FIND_ALL, fs_hz=given.fs_hz, paper_speed_mm_s=given.speed, gain_mm_mv=given.gain)
     source, output = Path(given.input), Path(given.output)
     paths = find_pictures(source)
-    if source.is_dir() and output.resolve().is_relative_to(source.resolve()):
-        raise InputError(f"the output folder {output} lies in {source}", "give an --output outside of it")
+    cli.check_outside(output, source)
     output.mkdir(parents=True, exist_ok=True)
     if source.is_file():
         print("\n".join(digitize_file(source, source.stem, output, options, given.overlay)))

@@ -26,7 +26,7 @@ from absl import flags
 from ecgjax import cli, page_output, repair
 from ecgjax.errors import InputError
 from ecgjax.images.digitize import FIND_ALL, Options
-from ecgjax.images.picture_files import find_pictures, read_pictures
+from ecgjax.images.picture_files import find_pictures, read_pictures, record_name
 from ecgjax.page_findings import Readers, load_readers, read_page
 
 
@@ -36,9 +36,9 @@ def pages(source: Path) -> Iterator[tuple[str, np.ndarray | InputError]]:
         folders = path.relative_to(source).parts[:-1] if source.is_dir() else ()
         try:
             for page, rgb in read_pictures(path):
-                yield page_output.record_name("_".join((*folders, page))), rgb
+                yield record_name("_".join((*folders, page))), rgb
         except InputError as error:
-            yield page_output.record_name("_".join((*folders, path.stem))), error
+            yield record_name("_".join((*folders, path.stem))), error
 
 
 def read_all(source: Path, output: Path, readers: Readers, options: Options) -> None:
@@ -76,8 +76,7 @@ def main() -> None:
         raise InputError(f"--threshold is {given.threshold}", "give a probability between 0 and 1")
     source, output = Path(given.picture), Path(given.output)
     find_pictures(source)
-    if source.is_dir() and output.resolve().is_relative_to(source.resolve()):
-        raise InputError(f"the output folder {output} lies in {source}", "give an --output outside of it")
+    cli.check_outside(output, source)
     options = dataclasses.replace(FIND_ALL, paper_speed_mm_s=given.speed, gain_mm_mv=given.gain)
     readers = load_readers(
         Path(given.reversal),

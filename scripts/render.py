@@ -28,7 +28,7 @@ import tqdm
 from absl import flags
 
 from data_prep.build import BadRecordError
-from data_prep.wfdb_records import check_checksums, read_digital, units_per_mv
+from data_prep.wfdb_records import asked_records, check_checksums, read_digital, units_per_mv
 from ecgjax import cli
 from ecgjax.errors import InputError
 from ecgjax.images.damage import LEVELS, damage, random_damage
@@ -167,20 +167,6 @@ def write_all(jobs: list[tuple[Path, str, Path, Order]], num_processes: int, ski
     return len(problems)
 
 
-def find(record: str | None, folder: str | None) -> list[tuple[str, Path]]:
-    """Identifier and path, without the extension, of every record that is asked for."""
-    if (record is None) == (folder is None):
-        raise InputError("expected one of --record and --folder", "give the one that is meant")
-    if record is not None:
-        path = Path(record.removesuffix(".hea"))
-        return [(path.name, path)]
-    root = Path(str(folder))
-    headers = sorted(root.rglob("*.hea"))
-    if not headers:
-        raise InputError(f"no .hea file in {root} or below", "give --folder a folder of WFDB records")
-    return [(header.relative_to(root).with_suffix("").as_posix(), header.with_suffix("")) for header in headers]
-
-
 def order_of(given: flags.FlagValues) -> Order:
     """What the command line asks for."""
     any_palette = given.palette == RANDOM
@@ -216,7 +202,7 @@ def order_of(given: flags.FlagValues) -> Order:
 def main() -> None:
     """Draws the records of the command line."""
     given = flags.FLAGS
-    records, output, order = find(given.record, given.folder), Path(given.output), order_of(given)
+    records, output, order = asked_records(given.record, given.folder), Path(given.output), order_of(given)
     jobs = [(path, name, output / f"{name}.{order.kind}", order) for name, path in records]
     for _, _, target, _ in jobs:
         for file in (target, target.with_suffix(".json")) if order.with_truth else (target,):

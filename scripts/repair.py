@@ -20,6 +20,7 @@ import numpy as np
 from absl import flags
 
 from data_prep.build import BadRecordError
+from data_prep.wfdb_records import asked_records
 from data_prep.wfdb_rewrite import NewLead, StoredRecord, check_free, read_stored, write_rewritten
 from ecgjax import cli, repair
 from ecgjax.errors import InputError
@@ -32,18 +33,9 @@ LOG = "repairs.jsonl"
 
 def find(record: str | None, folder: str | None, output: Path | None) -> list[tuple[str, Path]]:
     """Identifier and path, without the extension, of every record that is asked for."""
-    if (record is None) == (folder is None):
-        raise InputError("expected one of --record and --folder", "give the one that is meant")
-    if record is not None:
-        path = Path(record.removesuffix(".hea"))
-        return [(path.name, path)]
-    root = Path(str(folder))
-    if output is not None and output.resolve().is_relative_to(root.resolve()):
-        raise InputError(f"the output folder {output} lies in {root}", "give an --output outside of it")
-    headers = sorted(root.rglob("*.hea"))
-    if not headers:
-        raise InputError(f"no .hea file in {root} or below", "give --folder a folder of WFDB records")
-    return [(header.relative_to(root).with_suffix("").as_posix(), header.with_suffix("")) for header in headers]
+    if record is None and folder is not None and output is not None:
+        cli.check_outside(output, Path(folder))
+    return asked_records(record, folder)
 
 
 def new_leads(stored: StoredRecord, undoing: repair.Undoing) -> dict[str, NewLead]:

@@ -36,7 +36,8 @@ def test_a_loss_is_paired_by_recording():
 def test_tables_and_figure_name_every_method_and_paper():
     raw, image = method("raw", [0]), method("150px", [0, 1, 2])
     costs = {"150px": paper_comparison.cost(image, raw, 50)}
-    table = paper_comparison.comparison_table([raw, image], costs, 50)
+    found = {one.name: paper_comparison.figures(one, 50) for one in (raw, image)}
+    table = paper_comparison.comparison_table(found, costs)
     assert len(table.splitlines()) == 4
     curve = {paper: {"raw": Metric(0.7, (0.6, 0.8), 60), "150px": Metric(0.75, None, 60)} for paper in ("75px", "40px")}
     assert "| 40px " in paper_comparison.curve_table(curve)
