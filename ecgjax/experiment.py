@@ -191,6 +191,8 @@ def build(config: ConfigDict, train: Split) -> Experiment:
         key = state.step_key(config.seed)
         return task.training_view(key, random_crop(data, jnp.int32(0), key, crop_samples))
 
+    # Its shape is that of all, and targets may be dear.
+    one = train.select(np.arange(1))
     return Experiment(
         config=config,
         task=task,
@@ -199,7 +201,7 @@ def build(config: ConfigDict, train: Split) -> Experiment:
         optimizer=finetune.thawing(build_optimizer(config.optimizer, schedule), config.init),
         parallel=parallel,
         crop_samples=crop_samples,
-        signal_shape=jax.eval_shape(training_view, resident(train, task.targets(train)))["signal_mv"].shape,
+        signal_shape=jax.eval_shape(training_view, resident(one, task.targets(one)))["signal_mv"].shape,
     )
 
 
