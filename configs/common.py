@@ -39,6 +39,9 @@ def base() -> ConfigDict:
     config.data.variant = "full"  # variant of the dataset
     config.data.dir = ""  # where prepared datasets lie; "" is TFDS's own default
     config.data.fold = 0  # fold that is tested, of a dataset that comes in folds; 0 is the test split of its files
+    config.data.input = "resident"  # resident: all records lie on every device; stream: read while training
+    config.data.num_readers = 2  # threads that read what is streamed
+    config.data.batches_ahead = 8  # read before they are needed, at most
     config.data.leave_out = ""  # LABEL=VALUE: such records, with their patients, are tested and not trained on
     config.data.seconds = 10.0  # length of a record in memory
     config.data.crop_s = 10.0  # length of the random crop that a training step sees

@@ -26,7 +26,7 @@ from array_record.python import array_record_module
 from tensorflow_datasets.core.dataset_builder import FileReaderBuilder
 
 from data_prep.serialize import serialize
-from ecgjax.data.records import list_of
+from ecgjax.data.record_files import list_of
 from ecgjax.errors import InputError
 from ecgjax.leads import LEADS
 

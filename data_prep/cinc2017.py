@@ -27,7 +27,7 @@ from data_prep.build import (
 from data_prep.stratified import stratified_parts
 from data_prep.wfdb_records import check_checksums, check_samples, read_digital, units_per_mv
 from ecgjax.crossval import part_split
-from ecgjax.data.records import SPLITS
+from ecgjax.data.record_files import SPLITS
 from ecgjax.data.rhythms import CLASSES, FS_HZ, LEAD_NAMES
 from ecgjax.errors import InputError
 

@@ -23,7 +23,7 @@ from data_prep.simulated_hearts import SimulatedHearts
 from data_prep.simulated_rhythms import SimulatedRhythms
 from data_prep.summary import print_summary
 from data_prep.wfdb_folder import Wfdb
-from ecgjax.data.records import data_root
+from ecgjax.data.record_files import data_root
 from ecgjax.errors import InputError
 
 BUILDERS: dict[str, type[RecordBuilder]] = {

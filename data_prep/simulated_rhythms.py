@@ -10,7 +10,7 @@ from data_prep.build import Prepared, RecordBuilder, Source, base_metadata, to_u
 from data_prep.cinc2017 import rhythm_classes, rhythm_features
 from data_prep.stratified import stratified_parts
 from ecgjax.crossval import part_split
-from ecgjax.data.records import SPLITS
+from ecgjax.data.record_files import SPLITS
 from ecgjax.data.rhythms import FS_HZ, LEAD_NAMES
 
 SEED = 20250601

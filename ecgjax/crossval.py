@@ -7,6 +7,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from ecgjax.data.records import Split
+from ecgjax.data.stored import joined_signals
 from ecgjax.errors import InputError
 
 NUM_PARTS = 10
@@ -74,7 +75,7 @@ def joined(splits: list[Split]) -> Split:
     return dataclasses.replace(
         first,
         split="+".join(split.split for split in splits),
-        ecg=np.concatenate([split.ecg for split in splits]),
+        ecg=joined_signals([split.ecg for split in splits]),
         record_ids=np.concatenate([split.record_ids for split in splits]),
         patient_ids=np.concatenate([split.patient_ids for split in splits]),
         labels={name: np.concatenate([split.labels[name] for split in splits]) for name in first.labels},

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
+from ecgjax.data.feed import Block, Feed
 from ecgjax.data.records import Split
 from ecgjax.data.resident import Resident, whole_record
 from ecgjax.metrics import Metric
@@ -94,14 +95,15 @@ class Evaluator:
     def __init__(self, task: Task, module: nn.Module, parallel: Parallel, batch_size: int, windows: Windows | None):
         parallel.check_batch("evaluation.batch_size", batch_size)
         self._task = task
-        self._parallel = parallel
         self._batch_size = batch_size
-        self._step = parallel.compile(make_evaluation_step(task, module, windows), donate=False)
+        step = make_evaluation_step(task, module, windows)
+        self._steps = {cut: parallel.compile(step, donate=False, cut_data=cut) for cut in (False, True)}
 
-    def predict(self, members: list[Variables], data: Resident, split: Split) -> tuple[Predictions, float]:
+    def predict(self, members: list[Variables], feed: Feed, split: Split) -> tuple[Predictions, float]:
         """Predictions for every record of `split` under every view, and records (times views and members) a second.
 
-        The variables of the `members` of an ensemble, whose predictions are averaged, and `data` are on the devices.
+        The variables of the `members` of an ensemble, whose predictions are averaged, are on the devices; `feed` hands
+        over the records.
         The last batch is filled up with the first record, whose surplus predictions are cut off; one transfer brings
         all to the host. The rate leaves the first batch out, which may have to be compiled, unless it is the only one.
         """
@@ -111,15 +113,18 @@ class Evaluator:
         padding = -len(index) % self._batch_size
         padded = {"index": np.pad(index, (0, padding)), "view": np.pad(view, (0, padding))}
 
+        def block(number: int) -> Block:
+            rows = slice(number * self._batch_size, (number + 1) * self._batch_size)
+            return {name: values[rows] for name, values in padded.items()}
+
+        num_blocks, step = len(padded["index"]) // self._batch_size, self._steps[feed.cuts_data]
         batches: list[list[dict[str, jax.Array]]] = [[] for _ in members]
         num_timed, began = 0, time.perf_counter()
-        for start in range(0, len(padded["index"]), self._batch_size):
-            rows = slice(start, start + self._batch_size)
-            batch = self._parallel.shard({name: values[rows] for name, values in padded.items()})
+        for number, (data, batch) in enumerate(feed(num_blocks, block)):
             for variables, done in zip(members, batches, strict=True):
-                done.append(self._step(variables, data, batch))
+                done.append(step(variables, data, batch))
             num_timed += self._batch_size
-            if start == 0 and len(padded["index"]) > self._batch_size:
+            if number == 0 and num_blocks > 1:
                 jax.block_until_ready(batches)
                 num_timed, began = 0, time.perf_counter()
         jax.block_until_ready(batches)

@@ -17,8 +17,10 @@ import data_prep
 from ecgjax import finetune, models, state, tasks
 from ecgjax.checkpoints import Checkpoints
 from ecgjax.crossval import fold_split, member_runs
-from ecgjax.data.records import Split, load_split
+from ecgjax.data.feed import Feed, ResidentFeed, StreamedFeed
+from ecgjax.data.records import Split, load_split, open_split
 from ecgjax.data.resident import Resident, random_crop, resident
+from ecgjax.data.stored import StoredSignals
 from ecgjax.errors import InputError
 from ecgjax.evaluate import COMBINES, Evaluator, Predictions, Windows
 from ecgjax.optimizers import build_optimizer, build_schedule
@@ -89,6 +91,13 @@ class Experiment:
         """The split and the task's targets, on every device."""
         return self.parallel.replicate(resident(split, self.task.targets(split)))
 
+    def feed(self, split: Split) -> Feed:
+        """Hands the records of a split to compiled steps, in the way that the split was loaded for."""
+        targets, data = self.task.targets(split), self.config.data
+        if isinstance(split.ecg, StoredSignals):
+            return StreamedFeed(self.parallel, split, targets, data.num_readers, data.batches_ahead)
+        return ResidentFeed(self.parallel, split, targets)
+
     @functools.cached_property
     def evaluator(self) -> Evaluator:
         """Scores splits on all devices."""
@@ -104,7 +113,7 @@ class Experiment:
 
     def predict(self, members: list[state.Variables], split: Split) -> tuple[Predictions, float]:
         """Predictions for every record and view of a split, averaged over `members`; records a second."""
-        return self.evaluator.predict(members, self.resident(split), split)
+        return self.evaluator.predict(members, self.feed(split), split)
 
 
 def tuned_task(task: Task, workdir: Path) -> Task:
@@ -160,7 +169,8 @@ def _load(config: ConfigDict, split: str) -> Split:
 
 def _read(config: ConfigDict, split: str) -> Split:
     data = config.data
-    return load_split(data.name, data.variant, split, data.dir, Preprocess.from_config(config), data.seconds)
+    read = {"resident": load_split, "stream": open_split}[data.input]
+    return read(data.name, data.variant, split, data.dir, Preprocess.from_config(config), data.seconds)
 
 
 def has_label(split: Split, condition: str) -> np.ndarray:
@@ -193,6 +203,7 @@ def build(config: ConfigDict, train: Split) -> Experiment:
 
     # Its shape is that of all, and targets may be dear.
     one = train.select(np.arange(1))
+    data = {**resident(one, task.targets(one)), "ecg": np.asarray(one.ecg)}
     return Experiment(
         config=config,
         task=task,
@@ -201,7 +212,7 @@ def build(config: ConfigDict, train: Split) -> Experiment:
         optimizer=finetune.thawing(build_optimizer(config.optimizer, schedule), config.init),
         parallel=parallel,
         crop_samples=crop_samples,
-        signal_shape=jax.eval_shape(training_view, resident(one, task.targets(one)))["signal_mv"].shape,
+        signal_shape=jax.eval_shape(training_view, data)["signal_mv"].shape,
     )
 
 
@@ -218,14 +229,18 @@ def _parts(config: ConfigDict) -> tuple[Parallel, Task, nn.Module, optax.Schedul
 def check(config: ConfigDict) -> None:
     """Raises InputError for what cannot be run, as far as that shows before the data are there."""
     _check_choice(config, "dtype", tuple(DTYPES))
+    _check_choice(config.data, "input", ("resident", "stream"), "data.")
     for group in ("select", "early_stopping"):
         _check_choice(config[group], "mode", ("min", "max"), f"{group}.")
     _check_choice(config.evaluation, "window_combine", COMBINES, "evaluation.")
     if config.kfold == 1 or config.kfold < 0:
         raise InputError(f"kfold is {config.kfold}", "give 0 (off) or 2 and more")
-    for name in ("num_steps", "steps_per_dispatch", "log_every", "eval_every", "checkpoint_every"):
-        if config[name] < 1:
-            raise InputError(f"{name} is {config[name]}", "give 1 or more")
+    counts = {name: config[name] for name in ("num_steps", "steps_per_dispatch", "log_every", "eval_every")}
+    counts["checkpoint_every"] = config.checkpoint_every
+    counts |= {f"data.{name}": config.data[name] for name in ("num_readers", "batches_ahead")}
+    for name, count in counts.items():
+        if count < 1:
+            raise InputError(f"{name} is {count}", "give 1 or more")
     if config.data.fold and config.data.leave_out:
         raise InputError("data.fold and data.leave_out both choose the test split", "give one of them")
     if not 0 < config.data.crop_s <= config.data.seconds:

@@ -12,7 +12,8 @@ from data_prep.wfdb_records import read_recording
 from ecgjax import experiment
 from ecgjax.beats import POWER_METRIC, BeatWindow, average_beat, find_beats
 from ecgjax.data.intracardiac import FS_HZ, NUM_SAMPLES, NUM_SITES, VM_GAIN
-from ecgjax.data.records import GAIN, INT16, SPLITS, Split
+from ecgjax.data.record_files import SPLITS
+from ecgjax.data.records import GAIN, INT16, Split
 from ecgjax.errors import InputError
 from ecgjax.leads import LEADS
 from ecgjax.preprocess import Preprocess

@@ -62,29 +62,38 @@ class Parallel:
 
         Every process passes the whole batch and places the parts of its own devices.
         """
+        return self.place(jax.tree.map(self.own_parts, batch))
+
+    def own_parts(self, x: np.ndarray) -> np.ndarray:
+        """`[..., batch]` -> `[device, ..., batch / devices]` for the devices of this process."""
+        parts = np.moveaxis(x.reshape(*x.shape[:-1], self.num_devices, -1), -2, 0)
+        return parts[[place for place, _ in self._own]]
+
+    def place(self, parts: Tree) -> Tree:
+        """Host arrays `[device, ...]` for the devices of this process, a part on each."""
 
         def placed(x: np.ndarray) -> jax.Array:
-            parts = np.moveaxis(x.reshape(*x.shape[:-1], self.num_devices, -1), -2, 0)
-            if jax.process_count() == 1:
-                return jax.device_put(parts, self._cut)
-            if self.sharding == "pmap":
-                return jax.device_put(parts[[place for place, _ in self._own]], self._cut)
-            arrays = [jax.device_put(parts[place : place + 1], device) for place, device in self._own]
-            return jax.make_array_from_single_device_arrays(parts.shape, self._cut, arrays)
+            if jax.process_count() == 1 or self.sharding == "pmap":
+                return jax.device_put(x, self._cut)
+            arrays = [jax.device_put(x[k : k + 1], device) for k, (_, device) in enumerate(self._own)]
+            return jax.make_array_from_single_device_arrays((self.num_devices, *x.shape[1:]), self._cut, arrays)
 
-        return jax.tree.map(placed, batch)
+        return jax.tree.map(placed, parts)
 
-    def compile(self, step: Callable[[Tree, Tree, Tree], Tree], donate: bool) -> Callable[[Tree, Tree, Tree], Tree]:
+    def compile(
+        self, step: Callable[[Tree, Tree, Tree], Tree], *, donate: bool, cut_data: bool = False
+    ) -> Callable[[Tree, Tree, Tree], Tree]:
         """Compiles `step(state, data, batch)`, whose results are equal on all devices.
 
-        `state` and `data` come from `replicate`, `batch` from `shard`; `donate` gives up the memory of `state`.
+        `state` comes from `replicate`, and `data` too unless it is cut between the devices; `batch` from `shard`.
+        `donate` gives up the memory of `state`.
         """
         donated = (0,) if donate else ()
         if self.sharding == "pmap":
             compiled = jax.pmap(
                 step,
                 AXIS,
-                in_axes=(None, None, 0),
+                in_axes=(None, 0 if cut_data else None, 0),
                 out_axes=None,
                 devices=list(self._global_mesh.devices.flat),
                 donate_argnums=donated,
@@ -92,14 +101,15 @@ class Parallel:
         else:
 
             def on_device(state: Tree, data: Tree, batch: Tree) -> Tree:
-                return step(state, data, jax.tree.map(lambda x: x[0], batch))
+                own_data = jax.tree.map(lambda x: x[0], data) if cut_data else data
+                return step(state, own_data, jax.tree.map(lambda x: x[0], batch))
 
             # check_vma=False keeps gradients those of one device until the step averages them, as under pmap.
             compiled = jax.jit(
                 jax.shard_map(
                     on_device,
                     mesh=self._global_mesh,
-                    in_specs=(P(), P(), P(AXIS)),
+                    in_specs=(P(), P(AXIS) if cut_data else P(), P(AXIS)),
                     out_specs=P(),
                     check_vma=False,
                 ),

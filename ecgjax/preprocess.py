@@ -5,6 +5,7 @@ commute with every electrode exchange; normalisation does not, and runs inside t
 """
 
 import dataclasses
+import math
 
 import jax
 import jax.numpy as jnp
@@ -66,6 +67,11 @@ class Preprocess:
             signal_mv = bandpass(signal_mv, self.fs_hz, self.low_hz, self.high_hz)
         return signal_mv.astype(np.float32)
 
+    def num_samples(self, recorded: int, fs_hz: float) -> int:
+        """Length of what `apply` makes of so many samples recorded at `fs_hz`."""
+        up, down = _ratio(fs_hz, self.fs_hz)
+        return -(-recorded * up // down)
+
     def normalised(self, signal_mv: jax.Array) -> jax.Array:
         """`[..., time, lead]` as the network sees it; part of the compiled step."""
         if self.normalise == "none":
@@ -79,10 +85,15 @@ def resample(signal_mv: np.ndarray, from_hz: float, to_hz: float) -> np.ndarray:
     """`[..., time, lead]` at another rate, by a polyphase filter with the mean level kept at the edges."""
     if from_hz == to_hz:
         return signal_mv
+    return scipy.signal.resample_poly(signal_mv, *_ratio(from_hz, to_hz), axis=-2, padtype="line")
+
+
+def _ratio(from_hz: float, to_hz: float) -> tuple[int, int]:
+    """Of `to_hz` to `from_hz`, in lowest terms."""
     # Rates are read to a thousandth of a hertz: 257 Hz tapes exist, and 99.99 Hz is a rounded 100.
     up, down = round(to_hz * 1000), round(from_hz * 1000)
-    common = np.gcd(up, down)
-    return scipy.signal.resample_poly(signal_mv, up // common, down // common, axis=-2, padtype="line")
+    common = math.gcd(up, down)
+    return up // common, down // common
 
 
 def bandpass(signal_mv: np.ndarray, fs_hz: float, low_hz: float, high_hz: float) -> np.ndarray:

@@ -145,23 +145,35 @@ def train(experiment: Experiment, workdir: Path, train_split: Split, validation:
             return run.progress
         weights = experiment.task.sampling_weights(train_split)
         order = BatchOrder(len(train_split), config.batch_size, config.seed, weights)
-        data = experiment.resident(train_split)
-        train_step = parallel.compile(experiment.train_step(), donate=True)
+        feed, plan = experiment.feed(train_split), dispatches(config, run.step)
+        batches = feed(len(plan), lambda number: {"index": order.indices(*plan[number])})
+        train_step = parallel.compile(experiment.train_step(), donate=True, cut_data=feed.cuts_data)
 
         with DeferredSignals() as signals, run.bar:
-            while not run.progress.is_over:
-                num_steps = min(config.steps_per_dispatch, run.steps_to_next_event())
-                # Nothing but the indices may travel: the devices would wait for the host.
+            for _, num_steps in plan:
+                # Nothing but what the feed brings may travel: the devices would wait for the host.
                 with jax.transfer_guard("disallow"):
-                    batch = parallel.shard({"index": order.indices(run.step, num_steps)})
-                    run.state, step_figures = train_step(run.state, data, batch)
+                    run.state, step_figures = train_step(run.state, *next(batches))
                 run.after_dispatch(num_steps, step_figures)
                 # Processes have to agree, which takes a transfer, so that several of them ask only now and then.
                 if (jax.process_count() == 1 or run.is_due(config.log_every)) and any_process(bool(signals.received)):
                     run.save()
                     checkpoints.wait()
                     raise StoppedError(f"{signals.received or 'another process'} at step {run.step}; saved")
+                if run.progress.is_over:
+                    break
         return run.progress
+
+
+def dispatches(config: ConfigDict, first_step: int) -> list[tuple[int, int]]:
+    """First step and number of steps of each call of the compiled step: up to where something else is due."""
+    plan, step = [], first_step
+    while step < config.num_steps:
+        events = [every - step % every for every in (config.log_every, config.eval_every, config.checkpoint_every)]
+        num_steps = min(config.steps_per_dispatch, config.num_steps - step, *events)
+        plan.append((step, num_steps))
+        step += num_steps
+    return plan
 
 
 class _Run:
@@ -183,7 +195,7 @@ class _Run:
         self._workdir = workdir
         self._log = MetricsLog(workdir / METRICS, self.step)
         self._validation = _drawn(validation, self.config.evaluation.max_records, self.config.seed)
-        self._validation_data = experiment.resident(self._validation)
+        self._validation_feed = experiment.feed(self._validation)
         self._predict = experiment.evaluator.predict
         self._unread: tuple[int, dict[str, jax.Array]] | None = None
         self._saved_step = self.step
@@ -194,11 +206,6 @@ class _Run:
     def is_due(self, every: int) -> bool:
         """Whether what happens `every` so many steps, and at the last one, happens now."""
         return self.step % every == 0 or self.step == self.config.num_steps
-
-    def steps_to_next_event(self) -> int:
-        """Steps until something is due, at least 1."""
-        events = (self.config.log_every, self.config.eval_every, self.config.checkpoint_every)
-        return min(self.config.num_steps - self.step, *(every - self.step % every for every in events))
 
     def after_dispatch(self, num_steps: int, step_figures: dict[str, jax.Array]) -> None:
         """Logs, validates and saves what is due after `num_steps` more steps."""
@@ -231,7 +238,7 @@ class _Run:
         """Logs the figures of the validation records; whether they are the best so far."""
         config, progress = self.config, self.progress
         with self._pause():
-            predictions, _ = self._predict([self.state.evaluated()], self._validation_data, self._validation)
+            predictions, _ = self._predict([self.state.evaluated()], self._validation_feed, self._validation)
             metrics = figures(self._experiment.task, predictions, num_bootstrap=0)
         self._log.write(self.step, "validation", {name: metric.value for name, metric in metrics.items()})
 

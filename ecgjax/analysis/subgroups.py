@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import scipy.stats
 
-from ecgjax.data.records import Split, dataset_dir
+from ecgjax.data.record_files import dataset_dir
+from ecgjax.data.records import Split
 from ecgjax.errors import InputError
 
 SUPERCLASSES = ("NORM", "MI", "STTC", "CD", "HYP")

@@ -92,7 +92,7 @@ class Reconstruction:
 
     def excluded(self, split: Split) -> dict[str, np.ndarray]:
         # Where nothing was recorded, nothing can be rebuilt.
-        return {"all leads flat": ~np.any(split.ecg != split.ecg[:, :1], axis=(1, 2))}
+        return {"all leads flat": np.array([not np.any(ecg != ecg[:1]) for ecg in split.ecg])}
 
     def targets(self, split: Split) -> dict[str, np.ndarray]:
         found = {}

@@ -8,7 +8,8 @@ import wfdb
 
 from data_prep.build import Options
 from data_prep.prepare import prepare
-from ecgjax.data.records import data_root, dataset_dir, load_split
+from ecgjax.data.record_files import data_root, dataset_dir
+from ecgjax.data.records import load_split
 from ecgjax.errors import InputError
 from ecgjax.leads import LEADS
 from ecgjax.preprocess import Preprocess
@@ -68,7 +69,7 @@ def test_the_middle_is_kept_and_the_end_is_padded(tmp_path):
 
 def test_chunks_give_what_single_records_give(tmp_path, monkeypatch):
     # Three kinds of records in turn, and chunks of two records.
-    monkeypatch.setattr("ecgjax.data.records.CHUNK_SAMPLES", 2 * 12 * 500)
+    monkeypatch.setattr("ecgjax.data.signals.CHUNK_SAMPLES", 2 * 12 * 500)
     kinds = [(500, 100.0), (1000, 250.0), (700, 100.0)]
     records = [(digital(seed, kinds[seed % 3][0]), kinds[seed % 3][1]) for seed in range(15)]
     split = load(prepare_folder(tmp_path, records), BANDPASS, 4.0)

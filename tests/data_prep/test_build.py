@@ -14,7 +14,8 @@ from data_prep import build
 from data_prep.prepare import ensure_prepared
 from data_prep.ptbxl import label_features
 from data_prep.serialize import serialize
-from ecgjax.data.records import dataset_dir, list_of, load_split
+from ecgjax.data.record_files import dataset_dir, list_of
+from ecgjax.data.records import load_split
 from ecgjax.errors import InputError
 
 ROOT = Path(__file__).parents[2]

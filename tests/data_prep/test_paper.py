@@ -7,7 +7,8 @@ from data_prep import paper
 from data_prep.build import Options
 from data_prep.paper import Chunk, Paper
 from data_prep.prepare import ensure_prepared, final_dir, find_builder, prepare
-from ecgjax.data.records import dataset_dir, load_split
+from ecgjax.data.record_files import dataset_dir
+from ecgjax.data.records import load_split
 from ecgjax.errors import InputError
 
 LABELS = ("rhythm", "part", "num_samples")

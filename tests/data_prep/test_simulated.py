@@ -3,7 +3,8 @@ import pytest
 
 from data_prep.prepare import ensure_prepared
 from data_prep.simulated import FIRST_HEART, SPLIT_SIZES
-from ecgjax.data.records import dataset_dir, load_split
+from ecgjax.data.record_files import dataset_dir
+from ecgjax.data.records import load_split
 from ecgjax.data.simulated import FS_HZ, SECONDS, SEED, heart_numbers, is_simulated
 from ecgjax.simulate import generate
 

@@ -12,7 +12,7 @@ from test_reversal_baselines import population
 
 from configs import diagnosis as config_file
 from ecgjax import scp, tasks
-from ecgjax.data.resident import resident
+from ecgjax.data.feed import ResidentFeed
 from ecgjax.errors import InputError
 from ecgjax.evaluate import Evaluator
 from ecgjax.parallel import Parallel
@@ -46,8 +46,9 @@ class FirstSamples(nn.Module):
 @pytest.mark.parametrize("batch_size", [4, 11, 16])
 def test_every_record_is_scored_once_with_its_own_labels(batch_size):
     split, made = coded_population(11, seed=0), task()
-    evaluator = Evaluator(made, FirstSamples(), Parallel("pmap"), batch_size, windows=None)
-    predictions, _ = evaluator.predict([{}], resident(split, made.targets(split)), split)
+    parallel = Parallel("pmap")
+    evaluator = Evaluator(made, FirstSamples(), parallel, batch_size, windows=None)
+    predictions, _ = evaluator.predict([{}], ResidentFeed(parallel, split, made.targets(split)), split)
     np.testing.assert_array_equal(predictions["record_ids"], split.record_ids)
     np.testing.assert_array_equal(predictions["targets"], scp.labels(split, "six"))
     expected = jax.nn.sigmoid(split.ecg[:, 0, :6] / np.float32(split.gain))

@@ -10,8 +10,8 @@ import pytest
 import scipy.special
 from made_beats import made_beats, task
 
+from ecgjax.data.feed import ResidentFeed
 from ecgjax.data.heartbeats import CLASSES, CUT_SAMPLES
-from ecgjax.data.resident import resident
 from ecgjax.errors import InputError
 from ecgjax.evaluate import Evaluator
 from ecgjax.parallel import Parallel
@@ -43,8 +43,9 @@ def predictions(made, split, scores):
 @pytest.mark.parametrize("classes", ["aami", "binary"])
 def test_every_beat_is_scored_once_with_its_own_class(classes):
     split, made = made_beats(BEATS), task(classes=classes)
-    evaluator = Evaluator(made, FirstSamples(made.num_outputs), Parallel("pmap"), 8, windows=None)
-    found, _ = evaluator.predict([{}], resident(split, made.targets(split)), split)
+    parallel = Parallel("pmap")
+    evaluator = Evaluator(made, FirstSamples(made.num_outputs), parallel, 8, windows=None)
+    found, _ = evaluator.predict([{}], ResidentFeed(parallel, split, made.targets(split)), split)
     np.testing.assert_array_equal(found["record_ids"], split.record_ids)
     expected = [CLASSES.index(name) if classes == "aami" else name != "N" for name in BEATS]
     np.testing.assert_array_equal(found["targets"], expected)

@@ -11,7 +11,7 @@ import scipy.special
 from made_rhythms import made_rhythms, task
 from sklearn.metrics import f1_score, roc_auc_score
 
-from ecgjax.data.resident import resident
+from ecgjax.data.feed import ResidentFeed
 from ecgjax.data.rhythms import CLASSES
 from ecgjax.errors import InputError
 from ecgjax.evaluate import Evaluator
@@ -41,8 +41,9 @@ def predictions(made, split, scores):
 
 def test_every_recording_is_scored_once_with_its_own_class():
     split, made = made_rhythms(RHYTHMS), task()
-    evaluator = Evaluator(made, Counts(), Parallel("pmap"), 8, windows=None)
-    found, _ = evaluator.predict([{}], resident(split, made.targets(split)), split)
+    parallel = Parallel("pmap")
+    evaluator = Evaluator(made, Counts(), parallel, 8, windows=None)
+    found, _ = evaluator.predict([{}], ResidentFeed(parallel, split, made.targets(split)), split)
     np.testing.assert_array_equal(found["record_ids"], split.record_ids)
     np.testing.assert_array_equal(found["targets"], [CLASSES.index(name) for name in RHYTHMS])
     logits = np.zeros((len(split), 4))
