@@ -32,7 +32,7 @@ def base() -> ConfigDict:
     config.steps_per_dispatch = 1  # steps in one compiled call; leave at 1 on CPU (slow convolution gradients in loops)
     config.sharding = "pmap"  # how the devices share a batch: pmap or shard_map
     config.dtype = "float32"  # compute type of the network: float32 or bfloat16; parameters stay float32
-    config.compilation_cache_dir = ""  # where compiled steps are kept between runs; "" keeps none
+    config.compilation_cache_dir = "~/.cache/ecgjax/compiled"  # keeps what is compiled between runs; "": nothing
 
     config.data = ConfigDict()
     config.data.name = "simulated"  # dataset, see DATASETS

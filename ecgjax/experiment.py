@@ -16,6 +16,7 @@ from ml_collections import ConfigDict
 import data_prep
 from ecgjax import finetune, models, state, tasks
 from ecgjax.checkpoints import Checkpoints
+from ecgjax.compilation_cache import keep_compiled
 from ecgjax.crossval import fold_split, member_runs
 from ecgjax.data.feed import Feed, ResidentFeed, StreamedFeed
 from ecgjax.data.records import Split, load_split, open_split
@@ -194,6 +195,7 @@ def has_label(split: Split, condition: str) -> np.ndarray:
 
 def build(config: ConfigDict, train: Split) -> Experiment:
     """Task, network, optimiser and devices for records like those of `train`; raises InputError on unknown names."""
+    keep_compiled(config.compilation_cache_dir)
     parallel, task, module, schedule = _parts(config)
     crop_samples = round(config.data.crop_s * train.fs_hz)
 

@@ -1,9 +1,9 @@
 import os
-import socket
 
 import numpy as np
 import pytest
 from fake_task import assert_close_logs, fake_config
+from processes import start_all
 
 from ecgjax.errors import InputError
 from ecgjax.parallel import Parallel
@@ -42,7 +42,7 @@ def test_shard_map_equals_pmap_on_one_device(fake, one_device, tmp_path):
 @pytest.mark.parametrize("num_devices", [2, 4])
 def test_devices_share_a_batch_without_changing_the_numbers(num_devices, one_device, start_fake, tmp_path):
     process = start_fake(
-        *(tmp_path / "pmap", "sharding=pmap", "--", tmp_path / "shard_map", "sharding=shard_map"),
+        *(tmp_path / "pmap", "sharding=pmap", "--", tmp_path / "shard_map", "sharding=shard_map", "data.input=stream"),
         XLA_FLAGS=f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={num_devices}",
     )
     _, error = process.communicate(timeout=120)
@@ -53,11 +53,8 @@ def test_devices_share_a_batch_without_changing_the_numbers(num_devices, one_dev
 
 
 def test_two_processes_give_the_same_numbers(one_device, start_fake, tmp_path):
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
-    arguments = tmp_path / "pmap", "sharding=pmap", "--", tmp_path / "shard_map", "sharding=shard_map"
-    processes = [start_fake(*arguments, PROCESS=f"{number}/2", PORT=str(port)) for number in range(2)]
+    streamed = tmp_path / "pmap", "sharding=pmap", "data.input=stream"
+    processes = start_all(start_fake, 2, *streamed, "--", tmp_path / "shard_map", "sharding=shard_map")
     for process in processes:
         _, error = process.communicate(timeout=120)
         assert process.returncode == 0, error
