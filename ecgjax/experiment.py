@@ -170,8 +170,20 @@ def _load(config: ConfigDict, split: str) -> Split:
 
 def _read(config: ConfigDict, split: str) -> Split:
     data = config.data
-    read = {"resident": load_split, "stream": open_split}[data.input]
-    return read(data.name, data.variant, split, data.dir, Preprocess.from_config(config), data.seconds)
+    asked = data.name, data.variant, split, data.dir, Preprocess.from_config(config), data.seconds
+    if data.input == "stream":
+        return open_split(*asked)
+    return load_split(*asked) if jax.process_count() == 1 else _read_together(open_split(*asked))
+
+
+def _read_together(split: Split) -> Split:
+    """The split in memory, of which each process has read and filtered a share."""
+    count = jax.process_count()
+    rows = np.arange(jax.process_index(), len(split), count)
+    own = np.asarray(split.ecg[rows])
+    padded = np.pad(own, ((0, -(-len(split) // count) - len(own)), (0, 0), (0, 0)))
+    shares = multihost_utils.process_allgather(padded)
+    return dataclasses.replace(split, ecg=np.swapaxes(shares, 0, 1).reshape(-1, *own.shape[1:])[: len(split)])
 
 
 def has_label(split: Split, condition: str) -> np.ndarray:

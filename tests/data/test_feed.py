@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import subprocess
 import sys
@@ -9,8 +10,9 @@ import pytest
 import tensorflow_datasets as tfds
 from fake_task import fake_config, fake_split
 
+from configs import common
 from data_prep.build import Options, Prepared, RecordBuilder, base_features, base_metadata
-from ecgjax import train
+from ecgjax import experiment, train
 from ecgjax.data.feed import ResidentFeed, StreamedFeed
 from ecgjax.data.records import load_split, open_split
 from ecgjax.data.stored import joined_signals
@@ -95,6 +97,25 @@ def test_splits_are_joined_without_being_read(data_dir):
     together = joined_signals([part.ecg for part in parts])
     expected = [read(load_split, split, data_dir).ecg for split in ("validation", "train")]
     np.testing.assert_array_equal(np.asarray(together[10:20]), np.concatenate(expected)[10:20])
+
+
+def test_processes_read_a_share_each_and_have_all(data_dir, monkeypatch):
+    config = common.base()
+    config.data.update({"name": "fake", "variant": "default", "dir": data_dir, "seconds": 2.0})
+    config.preprocess.update(dataclasses.asdict(BANDPASS))
+    shares = {}
+
+    def allgather(own):
+        shares[jax.process_index()] = own
+        return np.stack([shares.get(index, np.zeros_like(own)) for index in range(3)])
+
+    monkeypatch.setattr(experiment.multihost_utils, "process_allgather", allgather)
+    monkeypatch.setattr(jax, "process_count", lambda: 3)
+    for index in range(3):
+        monkeypatch.setattr(jax, "process_index", lambda index=index: index)
+        together = experiment._read(config, "train")
+    assert [len(share) for share in shares.values()] == [13, 13, 13]
+    np.testing.assert_array_equal(together.ecg, read(load_split, "train", data_dir).ecg)
 
 
 @pytest.mark.parametrize("sharding", ["pmap", "shard_map"])
