@@ -1,7 +1,9 @@
 """From a dataset's name to its record files, once."""
 
 import contextlib
+import errno
 import fcntl
+import importlib
 import io
 import os
 import shutil
@@ -11,41 +13,44 @@ from pathlib import Path
 from absl import logging
 
 from data_prep.build import Options, RecordBuilder
-from data_prep.cinc2017 import Cinc2017
-from data_prep.heartbeat import Heartbeat
-from data_prep.intracardiac import Intracardiac
-from data_prep.mitbih import Mitbih
-from data_prep.paper import Cinc2017Paper, SimulatedPaper
-from data_prep.ptbxl import Ptbxl
-from data_prep.simulated import Simulated
-from data_prep.simulated_beats import SimulatedBeats
-from data_prep.simulated_hearts import SimulatedHearts
-from data_prep.simulated_rhythms import SimulatedRhythms
+from data_prep.shards import WriteError
 from data_prep.summary import print_summary
-from data_prep.wfdb_folder import Wfdb
 from ecgjax.data.record_files import data_root
 from ecgjax.errors import InputError
 
-BUILDERS: dict[str, type[RecordBuilder]] = {
-    builder.name: builder
-    for builder in (
-        *(Simulated, Ptbxl, Wfdb, Intracardiac, Mitbih, Heartbeat, Cinc2017, Cinc2017Paper, SimulatedPaper),
-        *(SimulatedBeats, SimulatedHearts, SimulatedRhythms),
-    )
+BUILDERS = {
+    "simulated": "simulated.Simulated",
+    "ptbxl": "ptbxl.Ptbxl",
+    "wfdb": "wfdb_folder.Wfdb",
+    "intracardiac": "intracardiac.Intracardiac",
+    "mitbih": "mitbih.Mitbih",
+    "heartbeat": "heartbeat.Heartbeat",
+    "cinc2017": "cinc2017.Cinc2017",
+    "cinc2017_paper": "paper.Cinc2017Paper",
+    "simulated_paper": "paper.SimulatedPaper",
+    "simulated_beats": "simulated_beats.SimulatedBeats",
+    "simulated_hearts": "simulated_hearts.SimulatedHearts",
+    "simulated_rhythms": "simulated_rhythms.SimulatedRhythms",
 }
+"""Dataset -> module and class of its builder, imported when asked for: what other builders need takes a second."""
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
 def prepare(name: str, variant: str, data_dir: str, options: Options) -> None:
     """Prepares a dataset and prints what it holds; says so where that has been done before.
 
     Raises:
-      InputError: the dataset is unknown, raw files are missing or bad, or the place is taken by another folder's.
+      InputError: the dataset is unknown, raw files are missing or bad, the place is taken by another folder's, or full.
     """
     builder_class = find_builder(name)
     variant = check_variant(builder_class, variant)
     if not builder_class.MAKEABLE and (options.raw_dir is None or not options.raw_dir.is_dir()):
         given = "--raw_dir is not given" if options.raw_dir is None else f"no folder {options.raw_dir}"
         raise InputError(given, f"set --raw_dir to the folder that holds the raw files of {name}")
+    if "://" in data_dir:
+        raise InputError(f"{data_dir} is no folder, and record files are written to folders", "mount it, or copy them")
     if source := builder_class.made_from(variant):
         ensure_prepared(*source, data_dir)
     with only_one(final_dir(builder_class, variant, data_dir).parent):
@@ -55,8 +60,13 @@ def prepare(name: str, variant: str, data_dir: str, options: Options) -> None:
             _check_same_source(builder)
             print(f"{name}/{variant} is already prepared in {builder.data_path}")
             return
-        with quiet():
-            builder.download_and_prepare()
+        try:
+            with quiet():
+                builder.download_and_prepare()
+        except OSError as error:
+            if not isinstance(error, WriteError) and error.errno not in FULL:
+                raise
+            raise InputError(str(error), "make room or give another --data_dir; nothing was kept") from None
     print_summary(builder)
 
 
@@ -84,7 +94,8 @@ def ensure_prepared(name: str, variant: str, data_dir: str) -> None:
 def find_builder(name: str) -> type[RecordBuilder]:
     if name not in BUILDERS:
         raise InputError(f"unknown dataset {name!r}", f"use one of {', '.join(BUILDERS)}")
-    return BUILDERS[name]
+    module, _, class_name = BUILDERS[name].partition(".")
+    return getattr(importlib.import_module(f"data_prep.{module}"), class_name)
 
 
 def check_variant(builder_class: type[RecordBuilder], variant: str) -> str:

@@ -6,6 +6,8 @@ indispensable there.
 """
 
 import ast
+import collections
+import csv
 import dataclasses
 import functools
 from collections.abc import Mapping
@@ -13,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import tensorflow_datasets as tfds
 
 from data_prep.build import (
@@ -136,8 +137,8 @@ class Row:
         return SPLIT_OF_FOLD.get(int(fold)) if fold.isdigit() else None
 
 
-def read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
-    """A CSV file as text, "" where a value is absent.
+def read_table(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
+    """The rows of a CSV file as text, "" where a value is absent.
 
     Raises:
       InputError: it is not there, is no CSV file, or lacks one of `columns`.
@@ -145,13 +146,16 @@ def read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     if not path.is_file():
         raise InputError(f"no file {path}", "give --raw_dir the folder that holds it")
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is no CSV file ({error})", "download it again") from None
-    missing = [column for column in columns if column not in table.columns]
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file, strict=True)
+            header = next(reader)
+            rows = [dict(zip(header, row, strict=True)) for row in reader if row]
+    except (csv.Error, StopIteration, ValueError) as error:
+        raise InputError(f"{path} is no CSV file ({error or 'it is empty'})", "download it again") from None
+    missing = [column for column in columns if column not in header]
     if missing:
         raise InputError(f"{path} has no column {missing[0]}", f"it needs {', '.join(columns)}")
-    return table
+    return rows
 
 
 def read_rows(raw_dir: Path, file_column: str) -> list[Row]:
@@ -160,12 +164,11 @@ def read_rows(raw_dir: Path, file_column: str) -> list[Row]:
     Raises:
       InputError: the table is missing or lacks a column; an id or a file occurs twice.
     """
-    table = read_table(raw_dir / TABLE, ("ecg_id", "strat_fold", file_column))
+    rows = read_table(raw_dir / TABLE, ("ecg_id", "strat_fold", file_column))
     for column in ("ecg_id", file_column):
-        twice = table[column][table[column].duplicated()]
-        if len(twice):
-            raise InputError(f"{column} {twice.iloc[0]!r} occurs twice in {raw_dir / TABLE}", "keep one row of it")
-    rows = ({str(column): value for column, value in row.items()} for row in table.to_dict("records"))
+        value, count = collections.Counter(row[column] for row in rows).most_common(1)[0] if rows else ("", 0)
+        if count > 1:
+            raise InputError(f"{column} {value!r} occurs twice in {raw_dir / TABLE}", "keep one row of it")
     return [Row(str(raw_dir / row[file_column]), row[file_column], row) for row in rows]
 
 
@@ -173,15 +176,15 @@ def read_statements(raw_dir: Path) -> dict[str, dict[str, Any]]:
     """SCP code -> description, superclass, subclass and kinds (diagnostic, form, rhythm); empty without the file."""
     if not (raw_dir / STATEMENTS).is_file():
         return {}
-    table = read_table(raw_dir / STATEMENTS, ("description", "diagnostic_class", "diagnostic_subclass"))
+    rows = read_table(raw_dir / STATEMENTS, ("description", "diagnostic_class", "diagnostic_subclass"))
     return {
-        values[table.columns[0]]: {
+        next(iter(values.values())): {
             "description": values["description"],
             "superclass": values["diagnostic_class"],
             "subclass": values["diagnostic_subclass"],
             "kinds": [kind for kind in ("diagnostic", "form", "rhythm") if values.get(kind)],
         }
-        for values in table.to_dict("records")
+        for values in rows
     }
 
 
@@ -236,6 +239,7 @@ def read_labels(row: Row) -> dict[str, Any]:
     }
 
 
+@functools.lru_cache(maxsize=4096)
 def _read_codes(text: str) -> dict[str, float]:
     """The SCP statements of a record and their likelihoods in per cent; rhythms have 0."""
     try:

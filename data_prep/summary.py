@@ -15,7 +15,7 @@ def print_summary(builder: RecordBuilder) -> None:
     rows: list[tuple[str, list]] = [
         ("", list(tallies)),
         ("records", [tally.num_records for tally in tallies.values()]),
-        ("patients", [len(tally.patients) for tally in tallies.values()]),
+        ("patients", [tally.num_patients for tally in tallies.values()]),
     ]
     for name in _class_names(builder):
         rows.append((name, [tally.classes[name] for tally in tallies.values()]))
@@ -24,17 +24,20 @@ def print_summary(builder: RecordBuilder) -> None:
     clipped = sum(tally.num_clipped for tally in tallies.values())
     if clipped:
         print(f"  {clipped} samples lie beyond +-32.767 mV and were clipped")
-    bad = [record for tally in tallies.values() for record in tally.bad]
-    if bad:
-        print(f"  skipped {len(bad)} records:")
-        for record in bad:
+    num_bad = sum(tally.num_bad for tally in tallies.values())
+    if num_bad:
+        print(f"  skipped {num_bad} records:")
+        named = [record for tally in tallies.values() for _, record in tally.bad]
+        for record in named:
             print(f"    {record.name}: {record.problem}")
+        if num_bad > len(named):
+            print(f"    and {num_bad - len(named)} more")
 
 
 def _class_names(builder: RecordBuilder) -> list[str]:
     """The most frequent classes of each kind; the kind is the first word of a class."""
     total = sum((tally.classes for tally in builder.tallies.values()), collections.Counter())
     kinds: dict[str, list[str]] = {}
-    for name, _ in total.most_common():
+    for name in sorted(total, key=lambda name: (-total[name], name)):
         kinds.setdefault(name.split()[0], []).append(name)
     return [name for kind in sorted(kinds, key=lambda kind: len(kinds[kind])) for name in kinds[kind][:MAX_ROWS]]

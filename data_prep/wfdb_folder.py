@@ -49,7 +49,7 @@ class Wfdb(RecordBuilder):
         return {"test": [ReadEach(part, record_id, read_entry) for part in cut(entries, RECORDS_PER_SHARD)]}
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Entry:
     """One record of the folder."""
 
@@ -64,14 +64,21 @@ def find_records(raw_dir: Path) -> list[Entry]:
     Raises:
       InputError: there are none, or `patients.csv` names records that are not there.
     """
-    headers = sorted(Path(folder) / name for folder, _, names in os.walk(raw_dir) for name in names)
-    names = [p.relative_to(raw_dir).with_suffix("").as_posix() for p in headers if p.suffix == ".hea"]
+    # Text, not paths: a listing of millions of files fits in memory.
+    headers = [
+        os.path.relpath(os.path.join(folder, name), raw_dir)
+        for folder, _, files in os.walk(raw_dir)
+        for name in files
+        if name.endswith(".hea")
+    ]
+    headers.sort(key=lambda header: header.split(os.sep))
+    names = [header.removesuffix(".hea").replace(os.sep, "/") for header in headers]
     if not names:
         raise InputError(f"no .hea file in {raw_dir} or below", "give --raw_dir a folder of WFDB records")
     patient_of = {}
     if (raw_dir / PATIENTS).is_file():
-        table = read_table(raw_dir / PATIENTS, ("record_id", "patient_id"))
-        patient_of = dict(zip(table["record_id"], table["patient_id"], strict=True))
+        rows = read_table(raw_dir / PATIENTS, ("record_id", "patient_id"))
+        patient_of = {row["record_id"]: row["patient_id"] for row in rows}
         unknown = sorted(set(patient_of) - set(names))
         if unknown:
             raise InputError(

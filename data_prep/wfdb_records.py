@@ -2,18 +2,26 @@
 
 import dataclasses
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import wfdb
 
-from data_prep.build import BadRecordError, to_units
+from data_prep.plain_wfdb import MAX_BYTES, MAX_HEADER_BYTES, PlainRecord, read_plain
+from data_prep.shards import BadRecordError, to_int16, to_units
 from ecgjax.errors import InputError
 from ecgjax.leads import LEADS, to_standard_order
 
+if TYPE_CHECKING:
+    import wfdb  # at run time it would bring pandas to processes that meet plain records only
+
 _UNITS_PER_MV = {"mv": 1.0, "uv": 1e3, "µv": 1e3, "μv": 1e3, "v": 1e-3}
 """The spellings of the header's unit, in lower case; micro is either of two characters."""
+
+_LENGTH = re.compile(r"\s*\S+\s+(?P<n_sig>\d+)\s+\S+\s+(?P<sig_len>\d+)")
+"""The part of a header's record line that tells its size."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,19 +46,21 @@ def read_recording(path: str) -> Recording:
         missing; a lead is flat.
     """
     record = read_digital(path)
-    names = record.sig_name or []
+    names = [name or "" for name in record.sig_name or []]
     if len(names) != len(LEADS):
         raise BadRecordError(f"expected {len(LEADS)} leads, the header has {len(names)}")
     check_checksums(record, expanded=False)
-    signal_mv = record.dac() / [units_per_mv(unit) for unit in record.units]
+    per_mv = [units_per_mv(unit) for unit in record.units]
+    microvolts = record.whole_microvolts(per_mv) if isinstance(record, PlainRecord) else None
+    signal = record.dac() / per_mv if microvolts is None else microvolts
     try:
-        signal_mv = to_standard_order(signal_mv, names)
+        signal = to_standard_order(signal, names)
     except InputError as error:
         raise BadRecordError(str(error)) from None
     if not record.fs > 0:
         raise BadRecordError(f"the header gives a sampling rate of {record.fs} Hz")
-    check_samples(signal_mv, LEADS)
-    ecg, num_clipped = to_units(signal_mv)
+    check_samples(signal, LEADS)
+    ecg, num_clipped = to_units(signal) if microvolts is None else to_int16(signal)
     return Recording(ecg, float(record.fs), int(num_clipped))
 
 
@@ -72,14 +82,22 @@ def asked_records(record: str | None, folder: str | None) -> list[tuple[str, Pat
     return [(header.relative_to(root).with_suffix("").as_posix(), header.with_suffix("")) for header in headers]
 
 
-def read_digital(path: str) -> wfdb.Record:
+def read_digital(path: str) -> "wfdb.Record | PlainRecord":
     """Reads the WFDB record at `path` (no extension) in the units of its converter.
 
     Raises:
       BadRecordError: a file is missing or damaged, or the record is empty.
     """
+    return read_plain(path) or read_with_wfdb(path)
+
+
+def read_with_wfdb(path: str) -> "wfdb.Record":
+    """`read_digital` of any record that wfdb reads."""
+    import wfdb  # noqa: PLC0415 - see above
+
     if not os.path.exists(f"{path}.hea"):
         raise BadRecordError(f"no file {path}.hea")
+    _check_size(path)
     try:
         record = wfdb.rdrecord(path, physical=False)
     except FileNotFoundError as error:
@@ -92,7 +110,18 @@ def read_digital(path: str) -> wfdb.Record:
     return record
 
 
-def check_checksums(record: wfdb.Record, expanded: bool) -> None:
+def _check_size(path: str) -> None:
+    """Refuses a record that would take the memory of every process beside it."""
+    if os.path.getsize(f"{path}.hea") > MAX_HEADER_BYTES:
+        raise BadRecordError(f"{path}.hea has more than {MAX_HEADER_BYTES} bytes, which no header needs")
+    with open(f"{path}.hea", encoding="ascii", errors="ignore") as header:
+        found = _LENGTH.match(next((line for line in header if line.strip() and line.strip()[0] != "#"), ""))
+    if found and 2 * int(found["n_sig"]) * int(found["sig_len"]) > MAX_BYTES:
+        size = f"{found['sig_len']} samples of {found['n_sig']} leads"
+        raise BadRecordError(f"the header tells of {size}, expected {MAX_BYTES // 2} samples in all")
+
+
+def check_checksums(record: "wfdb.Record | PlainRecord", expanded: bool) -> None:
     """Compares the header's sums, modulo 2**16. Some archives write 0 for all of them, which says nothing.
 
     `expanded` where the record was read without smoothing its frames.
@@ -113,15 +142,14 @@ def units_per_mv(unit: str) -> float:
         raise BadRecordError(f"expected leads in mV, uV or V, the header has {unit!r}") from None
 
 
-def check_samples(signal_mv: np.ndarray, lead_names: Sequence[str]) -> None:
+def check_samples(signal: np.ndarray, lead_names: Sequence[str]) -> None:
     """Refuses `[time, lead]` with a missing sample or a flat lead."""
-    missing = np.isnan(signal_mv).sum(axis=0)
-    if missing.any():
-        lead = int(np.argmax(missing > 0))
-        raise BadRecordError(
-            f"{missing[lead]} of {len(signal_mv)} samples of lead {lead_names[lead]} are missing (NaN)"
-        )
-    flat = [name for name, span in zip(lead_names, np.ptp(signal_mv, axis=0), strict=True) if span == 0]
+    span = np.ptp(signal, axis=0)  # NaN where one is missing
+    missing = np.isnan(signal[:, np.isnan(span)]).sum(axis=0)
+    if len(missing):
+        lead = int(np.argmax(np.isnan(span)))
+        raise BadRecordError(f"{missing[0]} of {len(signal)} samples of lead {lead_names[lead]} are missing (NaN)")
+    flat = [name for name, of_lead in zip(lead_names, span, strict=True) if of_lead == 0]
     if flat:
         raise BadRecordError(
             "all leads are flat" if len(flat) == len(lead_names) > 1 else f"flat: lead {', '.join(flat)}"

@@ -149,7 +149,7 @@ def test_workers_end_with_a_killed_parent(tmp_path):
     """A worker that outlived its parent would keep writing, and wait for work for ever."""
     program = (
         "import concurrent.futures, multiprocessing, os, time\n"
-        "from data_prep.build import _start_worker\n"
+        "from data_prep.pool import _start_worker\n"
         "if __name__ == '__main__':\n"
         "    context = multiprocessing.get_context('spawn')\n"
         "    pool = concurrent.futures.ProcessPoolExecutor(1, context, initializer=_start_worker)\n"
