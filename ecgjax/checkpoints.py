@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from jax.experimental import multihost_utils
 from orbax.checkpoint import checkpoint_managers
 
 from ecgjax.errors import InputError
@@ -25,6 +26,7 @@ class Checkpoints:
 
     def __init__(self, directory: Path, config: Mapping[str, Any], writes: bool):
         self._config = config
+        self._writes = writes
         self._manager = ocp.CheckpointManager(
             directory.absolute(),
             options=ocp.CheckpointManagerOptions(
@@ -49,8 +51,12 @@ class Checkpoints:
         self._manager.close()
 
     def latest_step(self) -> int | None:
-        """Step of the last complete checkpoint."""
-        return self._manager.latest_step()
+        """Step of the last complete checkpoint; where it is to be resumed, the one that the first process sees."""
+        step = self._manager.latest_step()
+        if not self._writes or jax.process_count() == 1:
+            return step
+        # A shared disk may show others an older state of the folder.
+        return int(multihost_utils.broadcast_one_to_all(np.int32(step or 0))) or None
 
     def save(self, step: int, state: Tree, progress: dict[str, Any], rank: float | None) -> None:
         """Begins to save; `rank` is given where this is the best state so far, higher than any before."""

@@ -1,8 +1,9 @@
 """What commands share: overrides of config fields, and errors on one line."""
 
 import ast
+import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,11 +17,30 @@ from ecgjax.options import missing_option
 BAD_INPUT = 2
 """Exit status for input that the user can put right."""
 
+_BEFORE_FAILURE: list[Callable[[BaseException], None]] = []
+
 
 def fail(message: str, status: int = BAD_INPUT) -> NoReturn:
     """Ends the program with `message` on one line of stderr."""
     print("error:", " ".join(message.split()), file=sys.stderr)
     sys.exit(status)
+
+
+def before_failure(act: Callable[[BaseException], None]) -> None:
+    """Has `act` called with what is going to end the program with a status other than 0."""
+    _BEFORE_FAILURE.append(act)
+
+
+@contextlib.contextmanager
+def told_failures() -> Iterator[None]:
+    """Within it failures are told to what was given to `before_failure`."""
+    try:
+        yield
+    except BaseException as error:
+        if not (isinstance(error, SystemExit) and not error.code):
+            for act in _BEFORE_FAILURE:
+                act(error)
+        raise
 
 
 def check_outside(output: Path, source: Path) -> None:
@@ -65,7 +85,8 @@ def run(main: Callable[[], None], explain: Callable[[list[str]], None] | None = 
                 raise
             fail(str(missing_option(error.name)))
 
-    app.run(call, flags_parser=parse)
+    with told_failures():
+        app.run(call, flags_parser=parse)
 
 
 def set_field(config: ConfigDict, path: str, text: str) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
+from ecgjax import multihost
+
 
 class StoppedError(RuntimeError):
     """A signal ended the run."""
@@ -14,9 +16,10 @@ class StoppedError(RuntimeError):
 
 @contextlib.contextmanager
 def raised_signals() -> Iterator[None]:
-    """Within it SIGTERM and SIGINT raise StoppedError."""
+    """Within it SIGTERM and SIGINT raise StoppedError, which ends other processes of the run too."""
 
     def stop(number: int, frame: FrameType | None) -> None:
+        multihost.tell_stopped()
         raise StoppedError(signal.Signals(number).name)
 
     handlers = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}

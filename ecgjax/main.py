@@ -1,29 +1,31 @@
 """Trains, tests and reports.
 
-    python -m ecgjax.main --config=configs/TASK.py[:ARGS] [--config.FIELD=VALUE ...] [--workdir=DIR] [--distributed]
+    python -m ecgjax.main --config=configs/TASK.py[:ARGS] [--config.FIELD=VALUE ...] [--workdir=DIR] [--multihost]
 
 Exit status: 0 when done, and after SIGTERM or SIGINT, which wait for the state to be saved while the network trains
-(the same command resumes); 2 for bad input, which is told on one line; 3 when loss or gradient are no longer finite.
+(the same command resumes); 2 for bad input, which is told on one line; 3 when loss or gradient are no longer finite; 4
+where another process of the run has died or failed.
+
+Several processes train together with --multihost, and without it where SLURM or Kubernetes started them as one step or
+job; docs/scaling.md says how.
 """
 
-import os
 import re
 import runpy
 import sys
 from pathlib import Path
 
-import jax
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from ecgjax import cli
+from ecgjax import cli, multihost
 from ecgjax.errors import InputError
 
 _DIVERGED = 3
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "config file of a task, configs/TASK.py[:ARGS]")
-_DISTRIBUTED = flags.DEFINE_bool(
-    "distributed", False, "one of several processes, which find each other as jax.distributed does (SLURM, MPI, ...)"
+_MULTIHOST = flags.DEFINE_bool(
+    "multihost", False, "one of several processes, which the variables of SLURM, MPI or docs/scaling.md name"
 )
 _WORKDIR = flags.DEFINE_string("workdir", None, "where everything is written; runs/TASK by default")
 
@@ -31,8 +33,7 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "where everything is written; ru
 def main() -> None:
     """Runs the config of the command line."""
     explain(sys.argv)
-    if _DISTRIBUTED.value:
-        jax.distributed.initialize()
+    multihost.start(_MULTIHOST.value)
     config = _CONFIG.value
     run(config, Path(_WORKDIR.value or f"runs/{config.task}"))
 
@@ -43,8 +44,6 @@ def run(config: ConfigDict, workdir: Path) -> None:
     from ecgjax.interrupt import StoppedError, raised_signals  # noqa: PLC0415
     from ecgjax.train import DivergedError, train_and_evaluate  # noqa: PLC0415
 
-    if config.compilation_cache_dir:
-        jax.config.update("jax_compilation_cache_dir", os.path.expanduser(config.compilation_cache_dir))
     try:
         with raised_signals():
             train_and_evaluate(config, workdir)

@@ -27,7 +27,7 @@ import jax
 from absl import flags
 from ml_collections import ConfigDict
 
-from ecgjax import cli, experiment, main, tasks
+from ecgjax import cli, experiment, main, multihost, tasks
 from ecgjax.data.records import Split
 from ecgjax.elimination import one_network, retrained
 from ecgjax.elimination.figures import draw
@@ -195,8 +195,7 @@ def run_command() -> None:
         main.explain(sys.argv)
     elif not given.workdir:
         raise InputError("neither --workdir nor --config is given", "name a trained run, or a config to train")
-    if given.distributed:
-        jax.distributed.initialize()
+    multihost.start(given.multihost)
     shared = {
         "candidates": given.candidates,
         "metric": given.metric,
@@ -216,8 +215,6 @@ def run_command() -> None:
                 folder = Path(given.output or workdirs[0] / "elimination")
             else:
                 config = given.config
-                if config.compilation_cache_dir:
-                    jax.config.update("jax_compilation_cache_dir", str(Path(config.compilation_cache_dir).expanduser()))
                 folder = Path(given.workdir or f"runs/{config.task}_elimination")
                 outcome, origin = train_every_step(
                     config,

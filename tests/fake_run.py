@@ -1,6 +1,6 @@
 """Trains the fake task: `python tests/fake_run.py WORKDIR [FIELD=VALUE ...] [-- WORKDIR ...]`, one run after the other.
 
-With PROCESS=I/N in the environment it is process I of N, which meet at port PORT.
+With NUM_PROCESSES in the environment it is one of several.
 """
 
 import itertools
@@ -8,10 +8,9 @@ import os
 import sys
 from pathlib import Path
 
-import jax
-
-from ecgjax import main
+from ecgjax import cli, main, multihost
 from ecgjax.cli import set_field
+from ecgjax.errors import InputError
 
 
 def run_all(arguments: list[str]) -> None:
@@ -29,7 +28,9 @@ def run_all(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    if "PROCESS" in os.environ:
-        process, num_processes = map(int, os.environ["PROCESS"].split("/"))
-        jax.distributed.initialize(f"localhost:{os.environ['PORT']}", num_processes, process)
-    run_all(sys.argv[1:])
+    with cli.told_failures():
+        try:
+            multihost.start(wanted="NUM_PROCESSES" in os.environ)
+            run_all(sys.argv[1:])
+        except InputError as error:
+            cli.fail(str(error))
