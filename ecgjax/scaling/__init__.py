@@ -1,0 +1,1 @@
+"""How training scales with the number of GPUs: measured where it can be, modelled past that."""
