@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ecgjax import leads
+from ecgjax.fast_random import normals, uniforms
 
 _TO_ELECTRODES = leads.ELECTRODES_FROM_LEADS.astype(np.float32)
 _TO_LEADS = leads.LEADS_FROM_ELECTRODES.astype(np.float32)
@@ -71,32 +72,46 @@ def vary_body(key: jax.Array, rotation_rad: float, elongation: float, displaceme
     distance between chest electrodes; half common to all, half of each alone) and `gain` (of its logarithm) are
     standard deviations.
     """
-    rotation_key, elongation_key, common_key, single_key, gain_key = jax.random.split(key, 5)
-    heart = turn_heart(
-        rotation_rad * jax.random.normal(rotation_key, (3,)), elongation * jax.random.normal(elongation_key, (3,))
-    )
-    shift = jax.random.normal(common_key) + jax.random.normal(single_key, (_NUM_CHEST,))
-    chest = displace_chest_electrodes(displacement * jnp.sqrt(0.5) * jnp.clip(shift, -2.0, 2.0))
-    factor = jnp.exp(gain * jax.random.normal(gain_key))
-    return factor * _TO_LEADS @ chest @ _TO_ELECTRODES @ heart
+    turn, stretch, common, of_gain, single = jnp.split(normals(key, (8 + _NUM_CHEST,)), (3, 6, 7, 8))
+    heart = turn_heart(rotation_rad * turn, elongation * stretch)
+    chest = displace_chest_electrodes(displacement * jnp.sqrt(0.5) * jnp.clip(common + single, -2.0, 2.0))
+    return jnp.exp(gain * of_gain) * _TO_LEADS @ chest @ _TO_ELECTRODES @ heart
 
 
-def electrode_noise(key: jax.Array, num_samples: int, sd_mv: float) -> jax.Array:
+def electrode_noise(key: jax.Array, num_samples: int, sd_mv: float, on_leads: jax.Array) -> jax.Array:
     """`[time, lead]` of muscle and motion noise that arises at the electrodes and so obeys Einthoven's law.
 
     Each electrode has its own level, half-normal with deviation `sd_mv`, and its own mixture of white and slow noise.
+    `on_leads` `[lead, 12]` is what becomes of the twelve leads after it, so that noise is multiplied once as well.
     """
-    num_electrodes = len(leads.ELECTRODES)
-    white_key, slow_key, share_key, level_key = jax.random.split(key, 4)
-    white = jax.random.normal(white_key, (num_samples, num_electrodes))
-    place = jnp.arange(num_samples) / SLOW_SAMPLES
-    knots = jnp.arange(num_samples // SLOW_SAMPLES + 2)
-    between = jnp.clip(1 - jnp.abs(place[:, None] - knots), 0)
+    num_electrodes, num_stretches = len(leads.ELECTRODES), -(-num_samples // SLOW_SAMPLES)
+    white_key, few_key, share_key = jax.random.split(key, 3)
+    *knots, level = normals(few_key, (num_stretches + 2, num_electrodes))
+    share = uniforms(share_key, (num_electrodes, 1))
+    level_mv, seen = sd_mv * jnp.abs(level)[:, None], (on_leads @ _TO_LEADS).T
     # Linear interpolation leaves two thirds of the variance.
-    slow = jnp.sqrt(1.5) * between @ jax.random.normal(slow_key, (len(knots), num_electrodes))
-    share = jax.random.uniform(share_key, (num_electrodes,))
-    level = sd_mv * jnp.abs(jax.random.normal(level_key, (num_electrodes,)))
-    return (level * (jnp.sqrt(share) * slow + jnp.sqrt(1 - share) * white)) @ _TO_LEADS.T
+    slow = _interpolated(jnp.stack(knots) @ (jnp.sqrt(1.5 * share) * level_mv * seen))[:num_samples]
+    mixture = _differences(jnp.sqrt(1 - share) * level_mv)
+    return slow + normals(white_key, (num_samples, len(mixture))) @ (mixture @ seen[1:])
+
+
+def _differences(deviation: jax.Array) -> jax.Array:
+    """`[electrode - 1, electrode - 1]`: takes independent noise to noise of electrodes, less that of the first.
+
+    Leads know no more of it. With deviations `[electrode, 1]`, the covariance is a diagonal matrix plus one of rank
+    one, D (1 + u u') D, whose root (1 + u u' / (1 + sqrt(1 + u'u))) D needs no decomposition. XLA on CPU multiplies
+    rows of eight values twice as fast as rows of nine.
+    """
+    first, others = deviation[0], deviation[1:] + 1e-9
+    ratio = first / others
+    root = jnp.eye(len(others)) + ratio @ ratio.T / (1 + jnp.sqrt(1 + jnp.sum(ratio**2)))
+    return root * others.T
+
+
+def _interpolated(knots: jax.Array) -> jax.Array:
+    """`[knot, lead]` -> `[SLOW_SAMPLES * (knot - 1), lead]`, linearly."""
+    share = jnp.arange(SLOW_SAMPLES)[:, None] / SLOW_SAMPLES
+    return (knots[:-1, None] + share * jnp.diff(knots, axis=0)[:, None]).reshape(-1, knots.shape[1])
 
 
 def lead_noise(key: jax.Array, signal_mv: jax.Array, highest_mv: float) -> jax.Array:
@@ -106,7 +121,7 @@ def lead_noise(key: jax.Array, signal_mv: jax.Array, highest_mv: float) -> jax.A
     """
     level_key, noise_key = jax.random.split(key)
     level_mv = highest_mv * 10 ** (-2 * jax.random.uniform(level_key))
-    return level_mv * jax.random.normal(noise_key, signal_mv.shape)
+    return level_mv * normals(noise_key, signal_mv.shape)
 
 
 def stretch_time(key: jax.Array, signal_mv: jax.Array, centre: int, sd: float) -> jax.Array:
@@ -127,12 +142,24 @@ def at_samples(signal_mv: jax.Array, place: jax.Array) -> jax.Array:
     return (1 - share) * signal_mv[before] + share * signal_mv[before + 1]
 
 
-def show_leads(signal_mv: jax.Array, is_given: jax.Array) -> jax.Array:
+def show_leads(signal_mv: jax.Array, is_given: jax.Array | np.ndarray) -> jax.Array:
     """`[time, 12]` with the leads of `is_given` bool `[12]`, those that follow from them, and zeros elsewhere."""
+    return signal_mv @ showing(is_given).T
+
+
+def showing(is_given: jax.Array | np.ndarray) -> jax.Array:
+    """`[12, 12]`: the matrix on leads of `show_leads`."""
     num_limb = len(leads.LIMB_LEADS)
-    completion = jnp.asarray(leads.LIMB_COMPLETIONS, signal_mv.dtype)[leads.limb_mask(is_given)]
-    limb = signal_mv[:, :num_limb] @ completion.T
-    return jnp.concatenate([limb, jnp.where(is_given[num_limb:], signal_mv[:, num_limb:], 0)], axis=1)
+    limb = jnp.asarray(leads.LIMB_COMPLETIONS, jnp.float32)[leads.limb_mask(is_given)]
+    chest = jnp.diag(is_given[num_limb:].astype(jnp.float32))
+    return jax.scipy.linalg.block_diag(limb, chest)
+
+
+def some_leads(key: jax.Array, is_shown: np.ndarray, share: float) -> jax.Array:
+    """bool `[12]`: `is_shown` bool `[12]`, or in a `share` of the draws a random subset of it."""
+    subset_key, share_key = jax.random.split(key)
+    subset = random_leads(subset_key) & is_shown
+    return jnp.where((uniforms(share_key, ()) < share) & subset.any(), subset, is_shown)
 
 
 def random_leads(key: jax.Array) -> jax.Array:
@@ -141,13 +168,11 @@ def random_leads(key: jax.Array) -> jax.Array:
     What matters is which signals are known: all six limb leads (in half of the draws), one of them or none, and a
     number of chest leads that is drawn first. All twelve come up in a fourteenth of the draws; nothing at all, never.
     """
-    limb_key, lead_key, number_key, order_key, fallback_key = jax.random.split(key, 5)
     num_limb, num_chest = len(leads.LIMB_LEADS), len(leads.PRECORDIAL_LEADS)
-    known = jax.random.choice(limb_key, 3, p=jnp.array([0.2, 0.3, 0.5]))
-    one = jnp.arange(num_limb) == jax.random.randint(lead_key, (), 0, num_limb)
-    limb = jnp.where(known == 2, True, (known == 1) & one)
-    number = jax.random.randint(number_key, (), 0, num_chest + 1)
-    chest = jax.random.permutation(order_key, num_chest) < number
-    is_given = jnp.concatenate([limb, chest])
-    fallback = jnp.arange(num_limb + num_chest) == jax.random.randint(fallback_key, (), 0, num_limb + num_chest)
-    return jnp.where(is_given.any(), is_given, fallback)
+    # Their order is a random order of the chest leads.
+    *of_chest, known, which, number, fallback = uniforms(key, (num_chest + 4,))
+    is_one = jnp.arange(num_limb) == jnp.floor(num_limb * which)
+    limb = (known >= 0.5) | ((known >= 0.2) & is_one)
+    rank = jnp.sum(jnp.stack(of_chest)[:, None] > jnp.stack(of_chest), axis=1)
+    is_given = jnp.concatenate([limb, rank < jnp.floor((num_chest + 1) * number)])
+    return is_given | (~is_given.any() & (jnp.arange(len(is_given)) == jnp.floor(len(is_given) * fallback)))

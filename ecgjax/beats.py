@@ -70,11 +70,9 @@ def find_beats(
     slope = jnp.asarray(jnp.gradient(signal_mv, axis=0))
     if is_recorded is not None:
         slope = jnp.where((is_recorded & jnp.append(is_recorded[1:], False))[:, None], slope, 0.0)
-    kernel = jnp.hanning(2 * round(SMOOTHING_S * window.fs_hz / 2) + 3)
-    energy = jnp.convolve(_power(slope, metric), kernel / jnp.sum(kernel), mode="same")
+    energy = _smoothed(_power(slope, metric), np.hanning(2 * round(SMOOTHING_S * window.fs_hz / 2) + 3))
 
-    reach = round(REFRACTORY_S * window.fs_hz)
-    highest = jax.lax.reduce_window(energy, -jnp.inf, jax.lax.max, (2 * reach + 1,), (1,), "SAME")
+    highest = _highest_around(energy, _refractory_samples(window))
     stretch = min(round(STRETCH_S * window.fs_hz), num_samples)
     stretches = energy[: num_samples // stretch * stretch].reshape(-1, stretch)
     highest_of = jnp.max(stretches, axis=1)
@@ -103,14 +101,41 @@ def average_beat(
     Beats unlike the others are weighed down: one that differs from the plain mean by half of the mean's energy keeps
     a weight of 1/e, so that ectopic beats and artefacts fade. A record without a beat gives zeros.
     """
-    peaks, is_beat = find_beats(signal_mv, window, metric)
-    start = jnp.clip(peaks - window.num_before, 0, signal_mv.shape[0] - window.num_samples)
-    beats = signal_mv[start[:, None] + jnp.arange(window.num_samples)]
+    last_start = max(signal_mv.shape[0] - window.num_samples, 0)
+    # No more have room, as far apart as they are.
+    most = last_start // (_refractory_samples(window) + 1) + 1
+    peaks, is_beat = (of_beat[:most] for of_beat in find_beats(signal_mv, window, metric))
+    sample = jnp.clip(peaks - window.num_before, 0, last_start)[:, None] + jnp.arange(window.num_samples)
+    beats = signal_mv[sample]
     mean = _weighted_mean(beats, is_beat.astype(jnp.float32))
-    difference = jnp.sum(_power(beats - mean, metric), axis=1)
-    weight = is_beat * jnp.exp(-2 * difference / (jnp.sum(_power(mean, metric)) + 1e-6))
+    # Multiplied out, so that the beats themselves, which overlap and are many, need no metric.
+    power, mean_power = jnp.sum(_power(signal_mv, metric)[sample], axis=1), jnp.sum(_power(mean, metric))
+    difference = power - 2 * beats.reshape(len(beats), -1) @ (mean @ metric).reshape(-1) + mean_power
+    weight = is_beat * jnp.exp(-2 * difference / (mean_power + 1e-6))
     num_beats = jnp.sum(weight) ** 2 / (jnp.sum(weight**2) + 1e-6)
     return _weighted_mean(beats, weight), num_beats
+
+
+def _refractory_samples(window: BeatWindow) -> int:
+    return round(REFRACTORY_S * window.fs_hz)
+
+
+def _smoothed(values: jax.Array, kernel: np.ndarray) -> jax.Array:
+    """`[time]` convolved with an odd `kernel` over its sum, zeros beyond the ends.
+
+    As a sum of shifted copies, which XLA fuses; its convolution takes ten times as long for a single channel.
+    """
+    padded = jnp.pad(values, len(kernel) // 2)
+    return sum(share * padded[i : i + len(values)] for i, share in enumerate(kernel / kernel.sum()) if share)
+
+
+def _highest_around(values: jax.Array, reach: int) -> jax.Array:
+    """`[time]`: the highest of `[time]` up to `reach` samples before and after, from windows that double in size."""
+    highest, size = jnp.pad(values, reach, constant_values=-jnp.inf), 1
+    while size < 2 * reach + 1:
+        step = min(size, 2 * reach + 1 - size)
+        highest, size = jnp.maximum(highest[:-step], highest[step:]), size + step
+    return highest
 
 
 def _power(signal_mv: jax.Array, metric: np.ndarray) -> jax.Array:

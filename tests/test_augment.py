@@ -69,11 +69,15 @@ def test_nothing_to_vary_is_the_identity_on_possible_records():
 
 def test_electrode_noise_obeys_einthoven_and_has_its_level():
     keys = jax.random.split(jax.random.key(0), 400)
-    noise = jax.jit(jax.vmap(lambda key: augment.electrode_noise(key, 300, 0.1)))(keys)
+    noise = jax.jit(jax.vmap(lambda key: augment.electrode_noise(key, 300, 0.1, jnp.eye(12))))(keys)
     assert_obeys_einthoven(noise)
     # A chest lead is its electrode less a third of each limb electrode: variance 1 + 3/9.
     rms = np.sqrt(np.mean(np.asarray(noise[..., 6:]) ** 2))
     np.testing.assert_allclose(rms, 0.1 * np.sqrt(4 / 3), rtol=0.05)
+    # All electrodes alike, and none of them bound to another.
+    covariance = np.einsum("ktl,ktm->lm", noise, noise) / noise[..., 0].size
+    of_electrodes = 0.1**2 * leads.LEADS_FROM_ELECTRODES @ leads.LEADS_FROM_ELECTRODES.T
+    np.testing.assert_allclose(covariance, of_electrodes, atol=0.3 * 0.1**2)
 
 
 def test_lead_noise_breaks_einthovens_law_at_levels_over_two_decades():

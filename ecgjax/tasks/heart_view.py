@@ -85,27 +85,36 @@ class HeartView:
 
     def training_signal(self, key: jax.Array, signal_mv: jax.Array, shift: jax.Array) -> jax.Array:
         """`[time, 12]` scaled, delayed by `shift` samples, in another body, with noise and with some of the leads."""
-        body_key, noise_key, share_key, subset_key = jax.random.split(key, 4)
-        if self.rotation_rad or self.elongation or self.displacement or self.gain:
+        body_key, noise_key, subset_key = jax.random.split(key, 3)
+        is_given = jnp.asarray(self._is_given)
+        if self.random_leads:
+            is_given = augment.some_leads(subset_key, self._is_given, self.random_leads)
+        shown = change = augment.showing(is_given)
+        has_body = any((self.rotation_rad, self.elongation, self.displacement, self.gain))
+        if has_body:
             body = augment.vary_body(body_key, self.rotation_rad, self.elongation, self.displacement, self.gain)
-            signal_mv = signal_mv @ body.T
+            change = shown @ body
         if self.max_shift_ms:
             signal_mv = delayed(signal_mv, shift, 0.0)
+        if has_body or self.random_leads or not self._is_given.all():
+            signal_mv = signal_mv @ change.T
         if self.noise_mv:
-            signal_mv += augment.electrode_noise(noise_key, signal_mv.shape[0], self.noise_mv)
-        is_given = jnp.asarray(np.isin(leads.LEADS, self.given_leads))
-        if self.random_leads:
-            subset = augment.random_leads(subset_key) & is_given
-            is_reduced = jax.random.bernoulli(share_key, self.random_leads) & subset.any()
-            is_given = jnp.where(is_reduced, subset, is_given)
-        return self._scaled(augment.show_leads(signal_mv, is_given), is_given)
+            # The electrodes stay where they are.
+            signal_mv += augment.electrode_noise(noise_key, len(signal_mv), self.noise_mv, shown)
+        return self._scaled(signal_mv, is_given)
 
     def evaluation_signal(self, signal_mv: jax.Array) -> jax.Array:
         """`[time, 12]` scaled, without the leads that are withheld."""
-        is_given = jnp.asarray(np.isin(leads.LEADS, self.given_leads))
-        return self._scaled(augment.show_leads(signal_mv, is_given), is_given)
+        if not self._is_given.all():
+            signal_mv = augment.show_leads(signal_mv, self._is_given)
+        return self._scaled(signal_mv, self._is_given)
 
-    def _scaled(self, signal_mv: jax.Array, is_given: jax.Array) -> jax.Array:
+    @property
+    def _is_given(self) -> np.ndarray:
+        """bool [12]"""
+        return np.isin(leads.LEADS, self.given_leads)
+
+    def _scaled(self, signal_mv: jax.Array, is_given: jax.Array | np.ndarray) -> jax.Array:
         if self.scaling == "lead_range":
             return signal_mv / jnp.maximum(jnp.ptp(signal_mv, axis=0), _LEAST_RANGE_MV)
         if self.scaling == "record_range":

@@ -6,11 +6,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.ndimage import map_coordinates
 
+from ecgjax.augment import at_samples
 from ecgjax.data.heartbeats import BEFORE_SAMPLES, CUT_SAMPLES, FS_HZ, LEAD_NAMES, RR_FIGURES, WINDOW_SAMPLES
 from ecgjax.data.records import Split
 from ecgjax.errors import InputError
+from ecgjax.fast_random import normals, uniforms
+from ecgjax.medians import median
 from ecgjax.preprocess import Preprocess
 from ecgjax.tasks.task import Record
 
@@ -78,28 +80,27 @@ class HeartbeatView:
 
     def training_signal(self, key: jax.Array, record: Record) -> jax.Array:
         """`[time, channel]` of the beat in another recording: with another gain, rate and noise."""
-        turn_key, stretch_key, shift_key, gain_key, noise_key, wander_key, rr_key = jax.random.split(key, 7)
+        turn_key, few_key, noise_key, wander_key = jax.random.split(key, 4)
+        stretch, moved, gain, level, *jitter = normals(few_key, (4 + NUM_INTERVALS,))
         signal_mv, cut_samples, log_rr = record["signal_mv"], record["cut_samples"], record["log_rr"]
         r = r_sample(signal_mv.shape[1])
         signal_mv = _turned(turn_key, signal_mv, self.turned) if self.turned else first_lead(signal_mv)
         # The typical beat is a median of many: noise and a misplaced R peak are those of the single beat.
         of_beat = jnp.arange(signal_mv.shape[1]) == 0
         if self.stretch or self.shift_s:
-            log_factor = self.stretch * jax.random.normal(stretch_key)
-            shift = FS_HZ * self.shift_s * jax.random.normal(shift_key)
-            signal_mv = _warped(signal_mv, r, log_factor, shift * of_beat)
+            log_factor = self.stretch * stretch
+            signal_mv = _warped(signal_mv, r, log_factor, FS_HZ * self.shift_s * moved * of_beat)
             cut_samples = jnp.clip(jnp.rint(cut_samples * jnp.exp(log_factor)), 1, CUT_SAMPLES)
             log_rr = log_rr.at[LOCAL].add(log_factor)
         if self.gain:
-            signal_mv *= jnp.exp(self.gain * jax.random.normal(gain_key))
+            signal_mv *= jnp.exp(self.gain * gain)
         if self.noise_mv:
-            level_key, white_key = jax.random.split(noise_key)
-            level_mv = self.noise_mv * jnp.abs(jax.random.normal(level_key))
-            signal_mv += of_beat * level_mv * jax.random.normal(white_key, (len(signal_mv), 1))
+            noise_mv = self.noise_mv * jnp.abs(level) * normals(noise_key, (len(signal_mv),))
+            signal_mv += of_beat * noise_mv[:, None]
         if self.wander_mv:
             signal_mv += of_beat * _wander(wander_key, len(signal_mv), self.wander_mv)[:, None]
         if self.rr_jitter:
-            log_rr += self.rr_jitter * jax.random.normal(rr_key, log_rr.shape)
+            log_rr += self.rr_jitter * jnp.stack(jitter)
         return self._seen(signal_mv, r, cut_samples, log_rr)
 
     def evaluation_signal(self, record: Record) -> jax.Array:
@@ -116,7 +117,7 @@ class HeartbeatView:
         if self.view == "cut":
             return self.preprocess.normalised(cut(signal_mv[r:], cut_samples))
         if self.scaling == "typical":
-            centred = signal_mv - jnp.median(signal_mv, axis=0)
+            centred = signal_mv - jax.vmap(median, in_axes=1)(signal_mv)
             signal_mv = centred / jnp.maximum(jnp.ptp(centred[:, 1]), SMALLEST_RANGE_MV)
         rhythm = jnp.broadcast_to(log_rr, (len(signal_mv), NUM_INTERVALS))
         return jnp.concatenate([self.preprocess.normalised(signal_mv), rhythm], axis=1)
@@ -135,8 +136,8 @@ def _turned(key: jax.Array, signal_mv: jax.Array, share: float) -> jax.Array:
     """
     if signal_mv.shape[1] < len(LEAD_NAMES):
         return first_lead(signal_mv)
-    angle_key, share_key = jax.random.split(key)
-    angle = jax.random.uniform(angle_key, minval=-jnp.pi, maxval=jnp.pi) * jax.random.bernoulli(share_key, share)
+    direction, whether = uniforms(key, (2,))
+    angle = jnp.pi * (2 * direction - 1) * (whether < share)
     return jnp.cos(angle) * signal_mv[:, ::2] + jnp.sin(angle) * signal_mv[:, 1::2]
 
 
@@ -176,8 +177,7 @@ def r_sample(num_leads: int) -> int:
 def _warped(signal_mv: jax.Array, centre: int, log_factor: jax.Array, shift: jax.Array) -> jax.Array:
     """Stretches `[time, lead]` about `centre` and moves each lead by `shift` `[lead]` samples; edges are repeated."""
     place = centre + (jnp.arange(len(signal_mv)) - centre) * jnp.exp(-log_factor)
-    interpolate = jax.vmap(lambda lead, moved: map_coordinates(lead, [place - moved], order=1, mode="nearest"))
-    return interpolate(signal_mv.T, shift).T
+    return jax.vmap(lambda lead, moved: at_samples(lead[:, None], place - moved)[:, 0], (1, 0), 1)(signal_mv, shift)
 
 
 def _wander(key: jax.Array, num_samples: int, sd_mv: float) -> jax.Array:

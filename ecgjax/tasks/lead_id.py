@@ -85,13 +85,20 @@ class LeadId:
         signal_mv = record["signal_mv"]
         if self.view == "beat":
             signal_mv = self._average_beat(signal_mv)
-            signal_mv = augment.stretch_time(stretch_key, signal_mv, self.window.num_before, self.stretch)
-        body = augment.vary_body(body_key, self.rotation_rad, self.elongation, self.displacement, self.gain)
-        signal_mv += augment.electrode_noise(noise_key, signal_mv.shape[0], self.noise_mv)
-        signal_mv = (signal_mv @ body.T)[:, self._columns]
-        signal_mv += augment.lead_noise(lead_key, signal_mv, self.lead_noise_mv)
+            if self.stretch:
+                signal_mv = augment.stretch_time(stretch_key, signal_mv, self.window.num_before, self.stretch)
+        change = jnp.eye(len(leads.LEADS))[self._columns]
+        seen_mv = signal_mv[:, self._columns]
+        if self.rotation_rad or self.elongation or self.displacement or self.gain:
+            body = augment.vary_body(body_key, self.rotation_rad, self.elongation, self.displacement, self.gain)
+            change = body[self._columns]
+            seen_mv = signal_mv @ change.T
+        if self.noise_mv:
+            seen_mv += augment.electrode_noise(noise_key, len(signal_mv), self.noise_mv, change)
+        if self.lead_noise_mv:
+            seen_mv += augment.lead_noise(lead_key, seen_mv, self.lead_noise_mv)
         shown = self._shown(hide_key)
-        return {**self._presented(order_key, jnp.where(shown, signal_mv, 0.0)), "is_asked": shown}
+        return {**self._presented(order_key, jnp.where(shown, seen_mv, 0.0)), "is_asked": shown}
 
     def evaluation_view(self, record: Record, view: jax.Array) -> Record:
         signal_mv = record["signal_mv"]

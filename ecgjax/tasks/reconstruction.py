@@ -106,11 +106,16 @@ class Reconstruction:
 
     def training_view(self, key: jax.Array, record: Record) -> Record:
         body_key, noise_key, lead_key = jax.random.split(key, 3)
-        body = augment.vary_body(body_key, self.rotation_rad, self.elongation, self.displacement, self.gain)
-        full_mv = record["signal_mv"] @ body.T
-        # The target stays without: noise of an electrode that is not seen cannot be foretold.
-        noise_mv = augment.electrode_noise(noise_key, full_mv.shape[0], self.noise_mv)
-        return _shown(full_mv, full_mv + noise_mv, self._given(lead_key))
+        full_mv, is_given = record["signal_mv"], self._given(lead_key)
+        if self.rotation_rad or self.elongation or self.displacement or self.gain:
+            body = augment.vary_body(body_key, self.rotation_rad, self.elongation, self.displacement, self.gain)
+            full_mv = full_mv @ body.T
+        shown = _shown(full_mv, is_given)
+        if self.noise_mv:
+            # The target stays without: noise of an electrode that is not seen cannot be foretold.
+            seen = augment.showing(is_given)
+            shown["signal_mv"] += augment.electrode_noise(noise_key, len(full_mv), self.noise_mv, seen)
+        return shown
 
     def _given(self, key: jax.Array) -> jax.Array:
         """bool `[12]`: the leads that a training record shows."""
@@ -122,7 +127,7 @@ class Reconstruction:
     def evaluation_view(self, record: Record, view: jax.Array) -> Record:
         signal_mv = record["signal_mv"]
         is_recorded = jnp.arange(signal_mv.shape[0]) < record["num_samples"]
-        shown = _shown(signal_mv, signal_mv, _masks(self.sets)[view])
+        shown = _shown(signal_mv, _masks(self.sets)[view])
         groups = {"groups": record["groups"]} if "groups" in record else {}
         return {**shown, **groups, "is_recorded": is_recorded}
 
@@ -228,10 +233,10 @@ def _masks(sets: tuple[tuple[str, ...], ...]) -> jax.Array:
     return jnp.array([np.isin(leads.LEADS, given) for given in sets])
 
 
-def _shown(full_mv: jax.Array, recorded_mv: jax.Array, is_given: jax.Array) -> Record:
-    """A record of which the leads `is_given` bool `[12]` are shown, as recorded."""
+def _shown(full_mv: jax.Array, is_given: jax.Array) -> Record:
+    """A record of which the leads `is_given` bool `[12]` are shown."""
     return {
-        "signal_mv": augment.show_leads(recorded_mv, is_given),
+        "signal_mv": augment.show_leads(full_mv, is_given),
         "full_mv": full_mv,
         "is_given": is_given,
         "is_learnt": jnp.asarray(IS_INDEPENDENT) & ~is_known(is_given),

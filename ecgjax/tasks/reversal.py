@@ -17,6 +17,7 @@ from ecgjax import augment, leads
 from ecgjax.beats import BeatWindow, average_beat
 from ecgjax.data.records import Split
 from ecgjax.errors import InputError
+from ecgjax.fast_random import normals
 from ecgjax.metrics import Metric
 from ecgjax.preprocess import Preprocess
 from ecgjax.tasks import reversal_baselines
@@ -99,18 +100,24 @@ class Reversal:
         if self.view == "beat":
             # Exchanges leave the beats where they are, so that averaging first is the same and cheaper.
             signal_mv, num_averaged = average_beat(signal_mv, self.window)
-            signal_mv = augment.stretch_time(stretch_key, signal_mv, self.window.num_before, self.stretch)
-        placement, matrix = self._draw(draw_key)
-        body = augment.vary_body(body_key, self.rotation_rad, self.elongation, self.displacement, self.gain)
-        signal_mv += augment.electrode_noise(noise_key, signal_mv.shape[0], self.noise_mv)
-        signal_mv = signal_mv @ (matrix @ body).T
-        signal_mv += self._neutral(neutral_key, placement, signal_mv.shape[0]) / jnp.sqrt(jnp.maximum(num_averaged, 1))
-        return {"signal_mv": self.preprocess.normalised(signal_mv), "placement": placement}
+            if self.stretch:
+                signal_mv = augment.stretch_time(stretch_key, signal_mv, self.window.num_before, self.stretch)
+        placement, change = self._draw(draw_key)
+        if self.rotation_rad or self.elongation or self.displacement or self.gain:
+            body = augment.vary_body(body_key, self.rotation_rad, self.elongation, self.displacement, self.gain)
+            change = change @ body
+        seen_mv = signal_mv @ change.T
+        if self.noise_mv:
+            seen_mv += augment.electrode_noise(noise_key, len(signal_mv), self.noise_mv, change)
+        if self.neutral_noise_mv:
+            noise = normals(neutral_key, (len(signal_mv),)) / jnp.sqrt(jnp.maximum(num_averaged, 1))
+            seen_mv += self._neutral(noise, placement)
+        return {"signal_mv": self.preprocess.normalised(seen_mv), "placement": placement}
 
     def evaluation_view(self, record: Record, view: jax.Array) -> Record:
         key = jax.random.fold_in(jax.random.key(0), record["record_hash"])
         signal_mv = record["signal_mv"] @ jnp.asarray(_MATRICES)[view].T
-        signal_mv += self._neutral(key, view, signal_mv.shape[0])
+        signal_mv += self._neutral(jax.random.normal(key, (len(signal_mv),)), view)
         if self.view == "beat":
             signal_mv, _ = average_beat(signal_mv, self.window)
         return {"signal_mv": self.preprocess.normalised(signal_mv), "placement": view}
@@ -129,10 +136,10 @@ class Reversal:
         listed = jnp.where(jnp.any(same), jnp.argmax(same), _UNLISTED)
         return jnp.where(is_random, listed, placement), jnp.where(is_random, shuffled, matrix)
 
-    def _neutral(self, key: jax.Array, placement: jax.Array, num_samples: int) -> jax.Array:
-        """`[time, lead]`: what the potential of RL above LL adds to the leads."""
+    def _neutral(self, noise: jax.Array, placement: jax.Array) -> jax.Array:
+        """`[time, lead]`: what the potential of RL above LL adds to the leads, `noise` `[time]` of deviation 1."""
         # _UNLISTED indexes the last class, which leaves the neutral electrode alone.
-        return self.neutral_noise_mv * jax.random.normal(key, (num_samples, 1)) * jnp.asarray(_NEUTRAL_GAINS)[placement]
+        return self.neutral_noise_mv * noise[:, None] * jnp.asarray(_NEUTRAL_GAINS)[placement]
 
     def loss(self, outputs: jax.Array, batch: Record) -> jax.Array:
         placement = batch["placement"]

@@ -4,10 +4,11 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.ndimage import map_coordinates
 
+from ecgjax.augment import at_samples
 from ecgjax.data.records import Split
 from ecgjax.errors import InputError
+from ecgjax.fast_random import normals
 from ecgjax.preprocess import Preprocess
 from ecgjax.tasks.task import Record
 
@@ -58,23 +59,22 @@ class RhythmView:
 
     def training_signal(self, key: jax.Array, record: Record) -> jax.Array:
         """`[time, channel]` of the rhythm in another recording: of another rate, polarity and noise."""
-        stretch_key, flip_key, noise_key, wander_key, gain_key, mask_key = jax.random.split(key, 6)
+        few_key, flip_key, noise_key, wander_key, mask_key = jax.random.split(key, 5)
+        stretch, level, gain = normals(few_key, (3,))
         signal, num_samples = record["signal_mv"][:, 0], record["num_samples"]
         if self.stretch:
-            signal, num_samples = _stretched(signal, num_samples, self.stretch * jax.random.normal(stretch_key))
+            signal, num_samples = _stretched(signal, num_samples, self.stretch * stretch)
         if self.flip:
             signal *= jnp.where(jax.random.bernoulli(flip_key, self.flip), -1, 1)
         is_in = jnp.arange(len(signal)) < num_samples
         _, deviation = _moments(signal, is_in)
         if self.noise:
-            level_key, white_key = jax.random.split(noise_key)
-            level = self.noise * jnp.abs(jax.random.normal(level_key))
-            signal += deviation * level * jax.random.normal(white_key, signal.shape)
+            signal += deviation * self.noise * jnp.abs(level) * normals(noise_key, signal.shape)
         if self.wander:
             signal += deviation * self.wander * _wander(wander_key, len(signal), self.preprocess.fs_hz)
         signal = self._scaled(signal, is_in)
         if self.gain:
-            signal *= jnp.exp(self.gain * jax.random.normal(gain_key))
+            signal *= jnp.exp(self.gain * gain)
         if self.mask_s:
             signal = jnp.where(_gap(mask_key, is_in, self.mask_s * self.preprocess.fs_hz), 0.0, signal)
         return self._shown(signal, is_in, record)
@@ -114,7 +114,7 @@ def _stretched(signal: jax.Array, num_samples: jax.Array, log_factor: jax.Array)
     """`[time]` at another pace, and its length; what no longer fits is cut off."""
     factor = jnp.exp(log_factor)
     longer = jnp.clip(jnp.floor(num_samples * factor).astype(jnp.int32), 1, len(signal))
-    return map_coordinates(signal, [jnp.arange(len(signal)) / factor], order=1, mode="nearest"), longer
+    return at_samples(signal[:, None], jnp.arange(len(signal)) / factor)[:, 0], longer
 
 
 def _wander(key: jax.Array, num_samples: int, fs_hz: float) -> jax.Array:

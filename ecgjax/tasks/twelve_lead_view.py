@@ -67,22 +67,24 @@ class TwelveLeadView:
 
     def training_signal(self, key: jax.Array, signal_mv: jax.Array) -> jax.Array:
         """`[time, 12]` in another body and with noise, of `leads` or a random subset of them."""
-        body_key, noise_key, lead_key, stretch_key, share_key, subset_key = jax.random.split(key, 6)
+        body_key, noise_key, lead_key, stretch_key, subset_key = jax.random.split(key, 5)
         if self.stretch:
             signal_mv = augment.stretch_time(stretch_key, signal_mv, signal_mv.shape[0] // 2, self.stretch)
-        if self.noise_mv:
-            signal_mv += augment.electrode_noise(noise_key, signal_mv.shape[0], self.noise_mv)
-        if self.rotation_rad or self.elongation or self.displacement or self.gain:
-            body = augment.vary_body(body_key, self.rotation_rad, self.elongation, self.displacement, self.gain)
-            signal_mv = signal_mv @ body.T
-        if self.lead_noise_mv:
-            signal_mv += augment.lead_noise(lead_key, signal_mv, self.lead_noise_mv)
-        is_given = jnp.asarray(np.isin(leads.LEADS, self.given_leads))
+        shown = jnp.asarray(self.completion, signal_mv.dtype)
         if self.random_leads:
-            subset = augment.random_leads(subset_key) & is_given
-            is_reduced = jax.random.bernoulli(share_key, self.random_leads) & subset.any()
-            is_given = jnp.where(is_reduced, subset, is_given)
-        return self.preprocess.normalised(self._seen(augment.show_leads(signal_mv, is_given)))
+            given = np.isin(leads.LEADS, self.given_leads)
+            shown = augment.showing(augment.some_leads(subset_key, given, self.random_leads))
+        change = shown
+        has_body = any((self.rotation_rad, self.elongation, self.displacement, self.gain))
+        if has_body:
+            body = augment.vary_body(body_key, self.rotation_rad, self.elongation, self.displacement, self.gain)
+            change = shown @ body
+        seen_mv = signal_mv @ change.T if has_body or self.random_leads or self.shows_some else signal_mv
+        if self.noise_mv:
+            seen_mv += augment.electrode_noise(noise_key, len(signal_mv), self.noise_mv, change)
+        if self.lead_noise_mv:
+            seen_mv += augment.lead_noise(lead_key, signal_mv, self.lead_noise_mv) @ shown.T
+        return self.preprocess.normalised(self._seen(seen_mv))
 
     def evaluation_signal(self, signal_mv: jax.Array) -> jax.Array:
         """`[time, 12]` as it is, but for the leads that are withheld."""

@@ -24,7 +24,7 @@ AUGMENTED = {
 def view_of(**changes):
     config = common.base()
     twelve_leads.add_view(config, config)
-    config.update(changes)
+    config.update({"random_leads": 0.0} | changes)
     return TwelveLeadView.from_options(config, config)
 
 

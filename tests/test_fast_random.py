@@ -1,0 +1,63 @@
+"""Fast random numbers are distributed as they should be, and are those of their key alone."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.stats
+
+from ecgjax.fast_random import normals, uniforms
+
+KEYS = jax.random.split(jax.random.key(0), 128)
+SHAPE = (500, 9)
+
+
+def drawn(function, keys=KEYS, shape=SHAPE):
+    return np.asarray(jax.jit(jax.vmap(lambda key: function(key, shape)))(keys))
+
+
+@pytest.mark.parametrize(("function", "distribution"), [(normals, "norm"), (uniforms, "uniform")])
+def test_distribution(function, distribution):
+    numbers = drawn(function).ravel()
+    assert scipy.stats.kstest(numbers, distribution).pvalue > 0.01
+    expected = getattr(scipy.stats, distribution).stats(moments="mvsk")
+    found = (numbers.mean(), numbers.var(), scipy.stats.skew(numbers), scipy.stats.kurtosis(numbers))
+    np.testing.assert_allclose(found, expected, atol=0.02)
+
+
+def test_tails_of_normals():
+    numbers = np.abs(drawn(normals).ravel())
+    for beyond in (3.0, 3.5, 4.0):
+        expected = numbers.size * 2 * scipy.stats.norm.sf(beyond)
+        assert abs(np.sum(numbers > beyond) - expected) < 4 * np.sqrt(expected)
+    assert numbers.max() < 4.4
+
+
+def test_numbers_of_one_key_do_not_depend_on_each_other():
+    numbers = drawn(normals).reshape(-1)[: 2**19]
+    # The first and second halves share bits of a word.
+    lags = [1, 2, 3, 9, 250, 500, 2250, 4500, 9000]
+    correlation = [np.mean(numbers[lag:] * numbers[:-lag]) for lag in lags]
+    squares = [np.mean((numbers[lag:] ** 2 - 1) * (numbers[:-lag] ** 2 - 1)) for lag in lags]
+    assert np.abs(correlation).max() < 5 / np.sqrt(numbers.size)
+    assert np.abs(squares).max() < 10 / np.sqrt(numbers.size)
+
+
+def test_neither_do_those_of_neighbouring_keys():
+    # Keys that differ in a few bits, as no split gives them.
+    words = jnp.stack(jnp.meshgrid(jnp.arange(8), jnp.arange(8)), axis=-1).reshape(-1, 2).astype(jnp.uint32)
+    numbers = drawn(normals, jax.vmap(jax.random.wrap_key_data)(words)).reshape(64, -1)
+    correlation = np.corrcoef(numbers)[np.triu_indices(64, 1)]
+    assert np.abs(correlation).max() < 5 / np.sqrt(numbers.shape[1])
+    assert scipy.stats.kstest(correlation * np.sqrt(numbers.shape[1]), "norm").pvalue > 0.01
+
+
+def test_numbers_depend_on_the_key_alone():
+    together = drawn(normals)
+    np.testing.assert_allclose(normals(KEYS[5], SHAPE), together[5], rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(drawn(normals, KEYS[:3]), together[:3])
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (3,), (7, 3)])
+def test_any_shape(shape):
+    assert normals(KEYS[0], shape).shape == uniforms(KEYS[0], shape).shape == shape
