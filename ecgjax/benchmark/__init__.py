@@ -1,0 +1,1 @@
+"""Measuring how fast steps are: scripts/benchmark.py."""

@@ -1,0 +1,90 @@
+"""What a step computes, moves and keeps in memory, by XLA's analysis of its program."""
+
+import dataclasses
+import math
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+from jax.extend import core
+
+Arguments = tuple[Any, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """Of one call of a function, on one device.
+
+    Attributes:
+      flops: floating-point operations that the program as written asks for; a multiplication and addition are two.
+      bytes: what the operations of the compiled program read and write, each once, caches or not.
+      memory_bytes: the most that arguments, results and what is kept between operations take together.
+    """
+
+    flops: float
+    bytes: float
+    memory_bytes: float
+
+
+def shapes(tree: Any) -> Any:
+    """Shape, type and place of every array: enough to compile for, also after the arrays are donated."""
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), tree)
+
+
+def step_cost(step: Callable, arguments: Arguments, num_read: int) -> Cost:
+    """Of `step`, compiled by jax.jit or jax.pmap, for arguments of these `shapes`; the second holds records.
+
+    Of the records `num_read` are gathered, while XLA takes whatever gathers to read all. FLOPs are counted before
+    compilation, since compilers hide products and convolutions in calls of libraries. XLA counts the body of a loop
+    once, so that what lies in a scan is counted apart as often as it runs; a loop of unknown length is counted once.
+    """
+    # What waits for a step is no compiled function itself.
+    function = step if hasattr(step, "lower") else jax.jit(step)
+    lowered = function.lower(*arguments)
+    compiled = lowered.compile()
+    memory = compiled.memory_analysis()
+    repeated = [_repeated(body, more) for body, more in _loops(jax.make_jaxpr(function)(*arguments).jaxpr, 1)]
+    unread = _unread_bytes(compiled.as_text(), arguments[1], num_read)
+    total = memory.argument_size_in_bytes + memory.output_size_in_bytes + memory.temp_size_in_bytes
+    return Cost(
+        flops=_counted(lowered, "flops") + sum(flops for flops, _ in repeated),
+        bytes=_counted(compiled, "bytes accessed") + sum(moved for _, moved in repeated) - unread,
+        memory_bytes=total - memory.alias_size_in_bytes,
+    )
+
+
+def _unread_bytes(program: str, data: Any, num_read: int) -> float:
+    """Bytes of `data` that operations of the compiled program have as operands and do not read."""
+    entry = program[program.index("\nENTRY ") :]
+    unread = 0.0
+    # Records of one dimension, such as their classes, are next to nothing.
+    for shape, itemsize in {(x.shape, x.dtype.itemsize) for x in jax.tree.leaves(data) if x.ndim > 1}:
+        dimensions = ",".join(map(str, shape))
+        names = re.findall(rf"%(\S+) = \w+\[{dimensions}\]\S* parameter\(", entry)
+        reads = sum(len(re.findall(rf"%{re.escape(name)}[,)]", entry)) for name in names)
+        unread += reads * itemsize * math.prod(shape[1:]) * (shape[0] - num_read)
+    return unread
+
+
+def _counted(stage: Any, name: str) -> float:
+    return float((stage.cost_analysis() or {}).get(name, 0.0))
+
+
+def _loops(jaxpr: core.Jaxpr, times: int) -> Iterator[tuple[core.ClosedJaxpr, int]]:
+    """The bodies of scans within, and how often each runs beyond the one time that is counted already."""
+    for equation in jaxpr.eqns:
+        length = equation.params["length"] if equation.primitive.name == "scan" else 1
+        if length > 1:
+            yield equation.params["jaxpr"], times * (length - 1)
+        for inner in jax.tree.leaves(list(equation.params.values())):
+            if isinstance(inner, core.ClosedJaxpr):
+                yield from _loops(inner.jaxpr, times * length)
+            elif isinstance(inner, core.Jaxpr):
+                yield from _loops(inner, times * length)
+
+
+def _repeated(body: core.ClosedJaxpr, times: int) -> tuple[float, float]:
+    """FLOPs and bytes of so many runs of the body of a loop."""
+    lowered = jax.jit(core.jaxpr_as_fun(body)).lower(*(jax.ShapeDtypeStruct(x.shape, x.dtype) for x in body.in_avals))
+    return times * _counted(lowered, "flops"), times * _counted(lowered.compile(), "bytes accessed")
