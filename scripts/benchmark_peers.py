@@ -1,27 +1,35 @@
-"""Training throughput of a task beside the same step in PyTorch, in one run.
+"""Training throughput of tasks beside the same step in PyTorch, in one run.
 
     pip install -e ".[peers]" && python scripts/benchmark_peers.py
-    python scripts/benchmark_peers.py --task=lead_id --dataset=ptbxl
-    python scripts/benchmark_peers.py --task=heartbeat
+    python scripts/benchmark_peers.py --task=lead_id,rhythm --ways=eager,compile --dataset=ptbxl [--output=DIR]
+    python scripts/benchmark_peers.py --task=heartbeat --published
+    python scripts/benchmark_peers.py --device=cuda --dtype=bfloat16 --ways=compile
 
-reversal: the default network, here and in PyTorch. heartbeat: the published network of one beat in both. lead_id: the
-published network in PyTorch and here, trained on whole records in batches of 38 as published, and the default network
-with its own config. All hold the same records in memory; what is trained in both draws the same crops' lengths, batches
-and augmentations and updates the same weights, and the outputs on shared weights are compared first. Each trains in a
-process of its own, with its own memory and threads, and blocks of steps are timed in turn, so that a machine whose
-speed drifts slows all. Prints a line for each and the ratios to PyTorch; --output writes JSON. Where other programs
-share the cores, OMP_WAIT_POLICY=passive keeps the threads of PyTorch from waiting in loops.
+Each task's default network with the options of its config, here and in PyTorch: eager and with torch.compile, all
+records in memory and whole batches augmented at once; and with a DataLoader, whose workers, one for each core, crop and
+augment record by record in NumPy, as published projects do. --published takes the published network of lead_id or
+heartbeat instead, and the default one of ecgjax beside it. --dataset is what stands behind the colon of --config.
+
+All see the same batches, crops of the same length and the same augmentation, and update the same weights. First, views,
+outputs and losses on shared weights are compared. Then each trains in a process of its own, with its own memory and
+threads, and blocks of steps are timed in turn, so that a machine whose speed drifts slows all; the first round, which
+compiles, is left out. Prints tables with medians and 5th and 95th percentiles over the blocks; --output writes them
+to DIR/peers.md, and every block to DIR/peers.json. Where other programs share the cores, OMP_WAIT_POLICY=passive keeps
+the threads of PyTorch from waiting in loops. Exit status 2 and one line for bad input.
 """
 
+import contextlib
 import dataclasses
-import json
+import importlib
 import multiprocessing
+import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import ModuleType
+from typing import Any, Protocol
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -31,177 +39,114 @@ from ecgjax.memory import keep_freed_memory
 keep_freed_memory()
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import torch
 from absl import flags
 from ml_collections import ConfigDict
 
-from configs import heartbeat, lead_id, reversal
-from ecgjax import cli, experiment, models, tasks
-from ecgjax.beats import BeatWindow, average_beat
+from ecgjax import cli, experiment, tasks
+from ecgjax.analysis.markdown import table
 from ecgjax.data.records import Split
 from ecgjax.data.resident import BatchOrder
-from scripts import torch_beat_cnn, torch_lead_set_net, torch_peer
+from ecgjax.errors import InputError
+from ecgjax.runlog import hardware, write_json
+from scripts.peers.trainer import WAYS, Trainer
 
-_TASK = flags.DEFINE_enum("task", "reversal", ("reversal", "lead_id", "heartbeat"), "which task to train")
+TASKS = ("reversal", "lead_id", "diagnosis", "heartbeat", "rhythm")
+PUBLISHED = {"lead_id": "model=original", "heartbeat": "model=beat_cnn"}
+"""Tasks whose published network has a peer, and the argument of the config that asks for it."""
+
+_TASK = flags.DEFINE_list("task", "reversal", f"which tasks to train, of {', '.join(TASKS)}")
+_WAYS = flags.DEFINE_list("ways", "eager", f"how PyTorch trains, of {', '.join(WAYS)}")
+_PUBLISHED = flags.DEFINE_bool("published", False, "the published network of the task instead of the default one")
 _DATA_DIR = flags.DEFINE_string("data_dir", "", "where the prepared dataset lies; TFDS's own default otherwise")
-_DATASET = flags.DEFINE_string("dataset", "simulated", "which dataset to train on")
+_DATASET = flags.DEFINE_string("dataset", "simulated", "dataset, and other arguments of the config after commas")
+_DEVICE = flags.DEFINE_enum("device", "cpu", ("cpu", "cuda"), "where to train")
+_DTYPE = flags.DEFINE_enum("dtype", "float32", tuple(experiment.DTYPES), "what networks compute in")
+_DISPATCH = flags.DEFINE_integer("steps_per_dispatch", 1, "steps of ecgjax in one compiled call", lower_bound=1)
 _BLOCKS = flags.DEFINE_integer("blocks", 15, "timed blocks of each", lower_bound=3)
-_STEPS = flags.DEFINE_integer(
-    "steps", 20, "steps in a block; of the published network of lead_id a tenth", lower_bound=1
-)
-_COMPILE = flags.DEFINE_bool("compile", False, "torch.compile the peer's loss")
-_OUTPUT = flags.DEFINE_string("output", "", "JSON file for the figures")
+_STEPS = flags.DEFINE_integer("steps", 20, "steps in a block", lower_bound=1)
+_OUTPUT = flags.DEFINE_string("output", "", "folder for the figures")
 
-PEER = "torch"
+HERE, DEFAULT = "ecgjax", "ecgjax, default network"
 
 
-@dataclasses.dataclass(frozen=True)
-class Contestant:
-    """One way to train.
+class Contestant(Protocol):
+    """Somebody who trains."""
 
-    Attributes:
-      batch_size: records in a step.
-      steps: in a block.
-      train: does the steps whose numbers it is given.
-    """
+    def train(self, steps: range) -> Any:
+        """Does these steps, and returns when they are done."""
 
-    batch_size: int
-    steps: int
-    train: Callable[[range], None]
+    def cpu_s(self) -> float:
+        """Processor time so far."""
 
 
-def trained_here(config: ConfigDict, train: Split, steps: int) -> Contestant:
+class Here:
     """The step that `python -m ecgjax.main` runs with `config`."""
-    ours = experiment.build(config, train)
-    data, step = ours.resident(train), ours.parallel.compile(ours.train_step(), donate=True)
-    state = ours.parallel.replicate(ours.initial_state())
-    order = BatchOrder(len(train), config.batch_size, config.seed, weights=None)
 
-    def block(numbers: range) -> None:
-        nonlocal state
-        for i in numbers:
-            state, _ = step(state, data, ours.parallel.shard({"index": order.indices(i, 1)}))
-        jax.block_until_ready(state)
+    def __init__(self, config: ConfigDict, train: Split, order: BatchOrder):
+        ours = experiment.build(config, train)
+        self._feed, self._order, self._dispatch = ours.feed(train), order, config.steps_per_dispatch
+        self._step = ours.parallel.compile(ours.train_step(), donate=True, cut_data=self._feed.cuts_data)
+        self._state = ours.parallel.replicate(ours.initial_state())
 
-    return Contestant(config.batch_size, steps, block)
+    def train(self, steps: range) -> None:
+        starts = steps[:: self._dispatch]
+        for data, batch in self._feed(len(starts), lambda i: {"index": self._order.indices(starts[i], self._dispatch)}):
+            self._state, _ = self._step(self._state, data, batch)
+        jax.block_until_ready(self._state)
 
-
-def trained_in_torch(
-    step: Callable[[np.ndarray], torch.Tensor], config: ConfigDict, train: Split, steps: int
-) -> Contestant:
-    order = BatchOrder(len(train), config.batch_size, config.seed, weights=None)
-
-    def block(numbers: range) -> None:
-        for i in numbers:
-            step(order.indices(i, 1)[0])
-
-    return Contestant(config.batch_size, steps, block)
+    def cpu_s(self) -> float:
+        return time.process_time()
 
 
-def check_reversal(config: ConfigDict, window: BeatWindow, ecg_mv: np.ndarray) -> None:
-    """Raises AssertionError unless both networks and both average beats agree."""
-    peer = torch_peer.PlacementNet(window.num_samples, config.model.placement_net).eval()
-    beat, _ = torch_peer.average_beat(torch.from_numpy(ecg_mv), window)
-    ours, _ = jax.vmap(lambda signal: average_beat(signal, window))(ecg_mv)
-    np.testing.assert_allclose(beat.numpy(), ours, atol=1e-4)
-    module = models.build(config.model, 20, jnp.dtype("float32"), None)
-    variables = module.init(jax.random.key(0), ours, is_training=False)
-    peer.load_flax(variables["params"])
-    with torch.no_grad():
-        outputs = peer(beat).numpy()
-    np.testing.assert_allclose(outputs, np.asarray(module.apply(variables, ours, is_training=False)), atol=1e-3)
-
-
-def check_lead_id(config: ConfigDict, ecg_mv: np.ndarray) -> None:
-    """Raises AssertionError unless the published network does the same in both."""
-    num_names = ecg_mv.shape[2]
-    module = models.build(config.model, num_names, jnp.dtype("float32"), None)
-    variables = jax.jit(lambda key: module.init(key, ecg_mv, is_training=False))(jax.random.key(0))
-    peer = torch_lead_set_net.of_options(config.model.lead_set_net, num_names).eval()
-    peer.load_flax(variables)
-    with torch.no_grad():
-        outputs = peer(torch.from_numpy(ecg_mv)).numpy()
-    ours = jax.jit(lambda signal_mv: module.apply(variables, signal_mv, is_training=False))(ecg_mv)
-    np.testing.assert_allclose(outputs, np.asarray(ours), atol=1e-3)
-
-
-def check_heartbeat(config: ConfigDict, train: Split) -> None:
-    """Raises AssertionError unless both show a beat alike and both networks agree about it."""
-    peer = torch_beat_cnn.Trainer(train, config, compile_step=False)
-    index, task = np.arange(min(256, len(train))), tasks.build(config)
-    targets = {name: values[index] for name, values in task.targets(train).items()}
-    record = {"signal_mv": train.ecg[index] / np.float32(train.gain), **targets}
-    shown = jax.jit(jax.vmap(lambda one: task.evaluation_view(one, jnp.int32(0))["signal_mv"]))(record)
-    np.testing.assert_allclose(peer.view(torch.from_numpy(index)).numpy(), shown, atol=1e-5)
-    module = models.build(config.model, task.num_outputs, jnp.dtype("float32"), None)
-    variables = jax.jit(lambda key: module.init(key, shown[:1], is_training=False))(jax.random.key(0))
-    peer.network.load_flax(variables["params"])
-    with torch.no_grad():
-        outputs = peer.network.eval()(torch.from_numpy(np.array(shown))).numpy()
-    ours = jax.jit(lambda signal_mv: module.apply(variables, signal_mv, is_training=False))(shown)
-    np.testing.assert_allclose(outputs, np.asarray(ours), atol=1e-4)
-
-
-def loaded(task_config: ModuleType, args: str = "") -> tuple[ConfigDict, Split]:
-    """A config with the dataset of the command line, and its training split."""
-    config = task_config.get_config(_DATASET.value + args)
-    config.data.dir = _DATA_DIR.value
+def loaded(task: str, published: bool) -> tuple[ConfigDict, Split]:
+    """The config of the command line, and its training split."""
+    arguments = f"{_DATASET.value},{PUBLISHED[task]}" if published else _DATASET.value
+    config = importlib.import_module(f"configs.{task}").get_config(arguments)
+    config.data.dir, config.dtype, config.steps_per_dispatch = _DATA_DIR.value, _DTYPE.value, _DISPATCH.value
+    if task == "lead_id" and published:
+        config.data.crop_s = config.data.seconds  # as published
     return config, experiment.load(config, "train")
 
 
-def loaded_published() -> tuple[ConfigDict, Split]:
-    """Of the published network of lead_id, which sees whole records."""
-    config, train = loaded(lead_id, ",model=original")
-    config.data.crop_s = config.data.seconds
-    return config, train
+def peer_of(task: str, published: bool) -> ModuleType:
+    """The file of `scripts/peers`."""
+    return importlib.import_module(f"scripts.peers.{'published_' * published}{task}")
 
 
-def reversal_in_torch() -> Contestant:
-    config, train = loaded(reversal)
-    window = BeatWindow(fs_hz=config.preprocess.fs_hz, **config.beat.to_dict())
-    peer = torch_peer.Trainer(train.ecg, train.gain, config, window, _COMPILE.value)
-    return trained_in_torch(peer.step, config, train, _STEPS.value)
+def contestant(task: str, name: str) -> tuple[Contestant, int]:
+    """One that is ready to train, and the size of its batches."""
+    published = _PUBLISHED.value and name != DEFAULT
+    config, train = loaded(task, published)
+    weights = tasks.build(config).sampling_weights(train)
+    order = BatchOrder(len(train), config.batch_size, config.seed, weights)
+    if name in (HERE, DEFAULT):
+        return Here(config, train, order), config.batch_size
+    torch.manual_seed(config.seed)
+    peer = peer_of(task, published).build(config, train)
+    return Trainer(peer, order, config, name.removeprefix("torch "), _DEVICE.value), config.batch_size
 
 
-def published_in_torch() -> Contestant:
-    config, train = loaded_published()
-    peer = torch_lead_set_net.Trainer(train.ecg, train.gain, config, _COMPILE.value)
-    return trained_in_torch(peer.step, config, train, max(_STEPS.value // 10, 1))
-
-
-def heartbeat_in_torch() -> Contestant:
-    config, train = loaded(heartbeat, ",model=beat_cnn")
-    peer = torch_beat_cnn.Trainer(train, config, _COMPILE.value)
-    return trained_in_torch(peer.step, config, train, _STEPS.value)
-
-
-CONTESTANTS: dict[str, dict[str, Callable[[], Contestant]]] = {
-    "reversal": {PEER: reversal_in_torch, "ecgjax": lambda: trained_here(*loaded(reversal), _STEPS.value)},
-    "lead_id": {
-        PEER: published_in_torch,
-        "ecgjax, published network": lambda: trained_here(*loaded_published(), max(_STEPS.value // 10, 1)),
-        "ecgjax": lambda: trained_here(*loaded(lead_id), _STEPS.value),
-    },
-    "heartbeat": {
-        PEER: heartbeat_in_torch,
-        "ecgjax": lambda: trained_here(*loaded(heartbeat, ",model=beat_cnn"), _STEPS.value),
-    },
-}
-
-
-def serve(connection: Connection, argv: list[str], name: str) -> None:
+def serve(connection: Connection, argv: list[str], task: str, name: str) -> None:
     """Trains a block whenever asked, and answers seconds for one record: on the clock, and of all cores together."""
     flags.FLAGS(argv)
-    one = CONTESTANTS[_TASK.value][name]()
-    connection.send(one.batch_size)
-    for round_ in range(_BLOCKS.value + 1):
-        connection.recv()
-        wall, cpu = time.perf_counter(), time.process_time()
-        one.train(range(round_ * one.steps, (round_ + 1) * one.steps))
-        seconds = np.array([time.perf_counter() - wall, time.process_time() - cpu])
-        connection.send(seconds / (one.steps * one.batch_size))
+    use_jax_on(_DEVICE.value if name in (HERE, DEFAULT) else "cpu")
+    one, batch_size = contestant(task, name)
+    connection.send(batch_size)
+    with contextlib.suppress(EOFError):
+        for block in range(_BLOCKS.value + 1):
+            connection.recv()
+            wall, cpu = time.perf_counter(), one.cpu_s()
+            one.train(range(block * _STEPS.value, (block + 1) * _STEPS.value))
+            seconds = np.array([time.perf_counter() - wall, one.cpu_s() - cpu])
+            connection.send(seconds / (_STEPS.value * batch_size))
+
+
+def use_jax_on(device: str) -> None:
+    """Leaves the memory of a GPU to who trains there."""
+    os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
+    jax.config.update("jax_platforms", device)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -213,71 +158,109 @@ class Times:
     cpu_s: np.ndarray
 
 
-def timed(names: list[str]) -> dict[str, Times]:
+@contextlib.contextmanager
+def started(task: str, names: list[str]) -> Iterator[dict[str, Connection]]:
+    """A process for each contestant, and the connection to it."""
     context = multiprocessing.get_context("spawn")
-    ends, batch_sizes = {}, {}
+    ends, processes = {}, []
     for name in names:
         ends[name], theirs = context.Pipe()
-        context.Process(target=serve, args=(theirs, sys.argv, name), daemon=True).start()
+        # Not daemons, which could have no workers.
+        processes.append(context.Process(target=serve, args=(theirs, sys.argv, task, name)))
+        processes[-1].start()
         theirs.close()
-        batch_sizes[name] = ends[name].recv()
-    seconds: dict[str, list[np.ndarray]] = {name: [] for name in names}
-    for _ in range(_BLOCKS.value + 1):
-        for name, end in ends.items():
-            end.send(None)
-            seconds[name].append(end.recv())
+    try:
+        yield ends
+    finally:
+        for end, process in zip(ends.values(), processes, strict=True):
+            end.close()
+            process.join()
+
+
+def timed(task: str, names: list[str]) -> dict[str, Times]:
+    with started(task, names) as ends:
+        batch_sizes = {name: end.recv() for name, end in ends.items()}
+        seconds: dict[str, list[np.ndarray]] = {name: [] for name in names}
+        for _ in range(_BLOCKS.value + 1):
+            for name, end in ends.items():
+                end.send(None)
+                seconds[name].append(end.recv())
     # The first round compiles and warms up.
     return {name: Times(batch_sizes[name], *np.array(blocks[1:]).T) for name, blocks in seconds.items()}
-
-
-def check() -> Split:
-    """The training split; raises AssertionError unless the networks to compare agree."""
-    if _TASK.value == "lead_id":
-        config, train = loaded_published()
-        check_lead_id(config, train.ecg[:8].astype(np.float32) / train.gain)
-    elif _TASK.value == "heartbeat":
-        config, train = loaded(heartbeat, ",model=beat_cnn")
-        check_heartbeat(config, train)
-    else:
-        config, train = loaded(reversal)
-        window = BeatWindow(fs_hz=config.preprocess.fs_hz, **config.beat.to_dict())
-        check_reversal(config, window, train.ecg[:32].astype(np.float32) / train.gain)
-    return train
 
 
 def spread(values: np.ndarray, digits: int) -> str:
     """Median and 5th to 95th percentile."""
     low, middle, high = np.percentile(values, (5, 50, 95))
-    return f"{middle:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+    return f"{middle:.{digits}f} [{low:.{digits}f}-{high:.{digits}f}]"
+
+
+def rows(task: str, times: dict[str, Times]) -> list[list[str]]:
+    """Of the table, one a contestant; the ratios say how many times as fast ecgjax is."""
+    found, here = [], times[HERE]
+    for name, taken in times.items():
+        milliseconds = 1e3 * taken.batch_size * np.median(taken.wall_s)
+        ratios = [spread(taken.wall_s / here.wall_s, 2), spread(taken.cpu_s / here.cpu_s, 2)]
+        speed = [spread(1 / taken.wall_s, 0), f"{milliseconds:.1f}", spread(1 / taken.cpu_s, 0)]
+        found.append([task, name, *speed, *(ratios if name != HERE else ("", ""))])
+    return found
+
+
+HEADER = ("task", "who trains", "records/s", "ms/step", "records/s of CPU", "ecgjax is faster by", "in CPU time by")
+
+
+def measured(task: str) -> tuple[list[list[str]], dict[str, Any]]:
+    """Rows of the table, and all blocks."""
+    config, train = loaded(task, _PUBLISHED.value)
+    peer_of(task, _PUBLISHED.value).check(config, train)
+    num_records = len(train)
+    del train
+    names = [HERE, *(f"torch {way}" for way in _WAYS.value), *([DEFAULT] if _PUBLISHED.value else [])]
+    times = timed(task, names)
+    figures = {
+        name: {
+            "batch_size": taken.batch_size,
+            "records_per_s": (1 / taken.wall_s).tolist(),
+            "records_per_cpu_s": (1 / taken.cpu_s).tolist(),
+            "ratio": (taken.wall_s / times[HERE].wall_s).tolist(),
+            "cpu_ratio": (taken.cpu_s / times[HERE].cpu_s).tolist(),
+        }
+        for name, taken in times.items()
+    }
+    return rows(task, times), {"num_records": num_records, "contestants": figures}
+
+
+def check_flags() -> None:
+    """Raises InputError for what cannot be run."""
+    known = tuple(PUBLISHED) if _PUBLISHED.value else TASKS
+    for name, values, choices in (("task", _TASK.value, known), ("ways", _WAYS.value, WAYS)):
+        unknown = sorted(set(values) - set(choices))
+        if unknown or not values:
+            raise InputError(f"unknown --{name} {unknown}", f"use {', '.join(choices)}")
+    if _STEPS.value % _DISPATCH.value:
+        raise InputError(f"--steps is {_STEPS.value}", f"give a multiple of --steps_per_dispatch, {_DISPATCH.value}")
+    if _DEVICE.value == "cuda" and not torch.cuda.is_available():
+        raise InputError("PyTorch finds no CUDA device", "use --device=cpu")
 
 
 def main() -> None:
-    num_records = len(check().record_ids)
-    times = timed(list(CONTESTANTS[_TASK.value]))
-    for name, taken in times.items():
-        milliseconds = 1e3 * taken.batch_size * np.median(taken.wall_s)
-        print(
-            f"{name}: {spread(1 / taken.wall_s, 0)} records/s, {milliseconds:.1f} ms/step, an epoch of "
-            f"{num_records} records {spread(num_records * taken.wall_s, 1)} s, "
-            f"{spread(num_records * taken.cpu_s, 1)} s of CPU"
-        )
-    versions = f"jax {jax.__version__}, torch {torch.__version__}, {'compiled' if _COMPILE.value else 'eager'}"
-    peer = times[PEER]
-    ratios = {name: peer.wall_s / taken.wall_s for name, taken in times.items() if name != PEER}
-    for name, ratio in ratios.items():
-        cpu = spread(peer.cpu_s / times[name].cpu_s, 2)
-        print(f"{name} is {spread(ratio, 2)} times as fast as {PEER}, in CPU time {cpu}")
-    print(f"{_BLOCKS.value} blocks of each, medians with 5th and 95th percentile; {versions}")
+    check_flags()
+    use_jax_on("cpu")
+    output = Path(_OUTPUT.value)
     if _OUTPUT.value:
-        figures = {
-            "task": _TASK.value,
-            "num_records": num_records,
-            "records_per_s": {name: (1 / taken.wall_s).tolist() for name, taken in times.items()},
-            "records_per_cpu_s": {name: (1 / taken.cpu_s).tolist() for name, taken in times.items()},
-            "ratio": {name: ratio.tolist() for name, ratio in ratios.items()},
-            "versions": versions,
-        }
-        Path(_OUTPUT.value).write_text(json.dumps(figures))
+        output.mkdir(parents=True, exist_ok=True)
+    found, figures = [], {}
+    for task in _TASK.value:
+        task_rows, figures[task] = measured(task)
+        print(table(HEADER, task_rows), flush=True)
+        found += task_rows
+    device = torch.cuda.get_device_name() if _DEVICE.value == "cuda" else hardware()
+    versions = f"jax {jax.__version__}, torch {torch.__version__}, {_DTYPE.value}, {device}"
+    note = f"{_BLOCKS.value} blocks of {_STEPS.value} steps, medians with 5th and 95th percentile; {versions}"
+    print(f"\n{note}")
+    if _OUTPUT.value:
+        (output / "peers.md").write_text(f"{table(HEADER, found)}\n\n{note}\n")
+        write_json(output / "peers.json", {"versions": versions, "steps": _STEPS.value, "tasks": figures})
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import numpy as np
 
 from ecgjax import leads
 from ecgjax.errors import InputError
-from ecgjax.models.layers import Dense, LayerNorm
+from ecgjax.models.layers import Dense, Dropout, NormGelu
 
 _SMALLEST = 1e-20  # keeps logarithms of probabilities finite
 _ROUNDING = 1e-4  # relative power of what rounding leaves of an identity
@@ -68,9 +68,7 @@ class ArrangementNet(nn.Module):
             jnp.sum(shown, 1, keepdims=True), 1
         )
         lead = lead + Dense(self.hidden, self.dtype, name="others")(others)
-        lead = nn.gelu(
-            LayerNorm(self.dtype, name="lead_norm")(self._blocks("lead", self.num_blocks, lead, is_training))
-        )
+        lead = NormGelu(self.dtype, name="lead_norm")(self._blocks("lead", self.num_blocks, lead, is_training))
 
         unary = shown * Dense(len(self.names), jnp.float32, name="unary")(lead)
         logits = nn.log_softmax(unary)
@@ -90,14 +88,14 @@ class ArrangementNet(nn.Module):
         each = beat.transpose(0, 2, 1)
         views = jnp.stack([each, nn.soft_sign(self.fine_gain * each)], axis=-1).astype(self.dtype)
         x = Dense(self.features, self.dtype, name="piece")(views.reshape(-1, self.patch * 2))
-        x = nn.gelu(LayerNorm(self.dtype, name="piece_norm")(x))
+        x = NormGelu(self.dtype, name="piece_norm")(x)
         x = x.reshape(batch * num_leads, time // self.patch * self.features)
         return Dense(self.hidden, self.dtype, name="join")(x).reshape(batch, num_leads, self.hidden)
 
     def _blocks(self, name: str, num_blocks: int, x: jax.Array, is_training: bool) -> jax.Array:
         for i in range(num_blocks):
-            y = nn.gelu(LayerNorm(self.dtype, name=f"{name}_norm_{i}")(x))
-            y = nn.Dropout(self.dropout_rate, deterministic=not is_training)(y)
+            y = NormGelu(self.dtype, name=f"{name}_norm_{i}")(x)
+            y = Dropout(self.dropout_rate)(y, is_training)
             x = x + Dense(self.hidden, self.dtype, name=f"{name}_block_{i}")(y)
         return x
 
@@ -129,7 +127,7 @@ class ArrangementNet(nn.Module):
         chosen = pick @ lead.astype(jnp.float32)
         chosen_shown = pick @ shown
         of_name = jnp.where(is_chest, unary, 0.0)[:, :, chest]
-        orders = _Orders(size)
+        orders = Orders(size)
         energy = (pick @ of_name).reshape(batch, size * size) @ orders.of_lead
         pairs = self._pairs(chosen, is_training) * (chosen_shown * chosen_shown.transpose(0, 2, 1))[..., None]
         energy += pairs.reshape(batch, -1) @ orders.of_pair
@@ -149,11 +147,11 @@ class ArrangementNet(nn.Module):
         first = Dense(self.hidden, self.dtype, name="pair_first")(chosen)[:, :, None]
         second = Dense(self.hidden, self.dtype, name="pair_second")(chosen)[:, None]
         x = self._blocks("pair", self.num_pair_blocks, (first + second).reshape(batch * size**2, -1), is_training)
-        x = nn.gelu(LayerNorm(self.dtype, name="pair_norm")(x))
+        x = NormGelu(self.dtype, name="pair_norm")(x)
         return Dense(size * (size - 1) // 2, jnp.float32, name="pair")(x).reshape(batch, size, size, -1)
 
 
-class _Orders:
+class Orders:
     """All orders of `size` leads, and which lead, and which pair of leads, each puts where."""
 
     def __init__(self, size: int):

@@ -12,7 +12,7 @@ import numpy as np
 from ecgjax import leads
 from ecgjax.beats import BeatWindow, average_beat, find_beats
 from ecgjax.errors import InputError
-from ecgjax.models.layers import Dense, LayerNorm
+from ecgjax.models.layers import Dense, Dropout, NormGelu
 
 SHORT_RR_S = 0.6  # 100 beats a minute
 LONG_RR_S = 1.0  # 60 beats a minute
@@ -94,11 +94,12 @@ class BeatEncoder(nn.Module):
 
         shown = jnp.concatenate([2 * beat, nn.soft_sign(self.fine_gain * beat)], axis=-1).astype(self.dtype)
         x = shown.reshape(batch * (time // self.patch), self.patch * 2 * num_leads)
-        x = nn.gelu(LayerNorm(self.dtype)(Dense(self.features, self.dtype)(x))).reshape(batch, -1)
+        x = NormGelu(self.dtype, name="LayerNorm_0")(Dense(self.features, self.dtype)(x)).reshape(batch, -1)
         paced = nn.gelu(Dense(32, self.dtype)(rhythm.astype(self.dtype)))
         x = Dense(self.hidden, self.dtype)(jnp.concatenate([x, paced], axis=1))
-        dropout = nn.Dropout(self.dropout_rate, deterministic=not is_training)
-        for _ in range(self.num_blocks):
-            y = nn.gelu(LayerNorm(self.dtype)(x))
-            x = x + Dense(self.hidden, self.dtype)(dropout(y))
-        return dropout(nn.gelu(LayerNorm(self.dtype)(x)))
+        dropout = Dropout(self.dropout_rate)
+        for i in range(1, 1 + self.num_blocks):
+            y = NormGelu(self.dtype, name=f"LayerNorm_{i}")(x)
+            x = x + Dense(self.hidden, self.dtype)(dropout(y, is_training))
+        x = NormGelu(self.dtype, name=f"LayerNorm_{1 + self.num_blocks}")(x)
+        return dropout(x, is_training)

@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from ecgjax.models.layers import Dense, LayerNorm
+from ecgjax.models.layers import Dense, Dropout, NormGelu
 
 COARSE = 4
 """Samples of which the whole beat is shown as one mean: P, ST and T need no finer."""
@@ -42,12 +42,10 @@ class BeatReader(nn.Module):
         if rhythm.shape[-1]:
             parts.append(rhythm)
         x = jnp.concatenate([Dense(self.hidden, self.dtype)(part) for part in parts], axis=-1)
-        x = self._dropped(nn.gelu(LayerNorm(self.dtype)(x)), is_training)
-        x = self._dropped(nn.gelu(Dense(self.hidden, self.dtype)(x)), is_training)
+        dropout = Dropout(self.dropout_rate)
+        x = dropout(NormGelu(self.dtype, name="LayerNorm_0")(x), is_training)
+        x = dropout(nn.gelu(Dense(self.hidden, self.dtype)(x)), is_training)
         return Dense(self.num_outputs, jnp.float32)(x)
-
-    def _dropped(self, x: jax.Array, is_training: bool) -> jax.Array:
-        return nn.Dropout(self.dropout_rate, deterministic=not is_training)(x)
 
 
 def _means(x: jax.Array) -> jax.Array:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ecgjax import leads
 from ecgjax.errors import InputError
-from ecgjax.models.layers import Dense, LayerNorm
+from ecgjax.models.layers import Dense, NormGelu
 
 _LIMB_SCALE_LEADS = 3  # I, II and III
 _INDEPENDENT = np.array([leads.LEADS.index(name) for name in leads.INDEPENDENT_LEADS])
@@ -104,15 +104,15 @@ class PlacementNet(nn.Module):
         # Two axes only, from here on: products over several axes, and their gradients, are slow on CPU.
         x = shown.reshape(batch * placements * (time // self.patch), self.patch * 2 * num_leads)
         x = Dense(self.features, self.dtype, name="embed")(x)
-        x = nn.gelu(LayerNorm(self.dtype, name="embed_norm")(x))
+        x = NormGelu(self.dtype, name="embed_norm")(x)
         x = Dense(self.hidden, self.dtype, name="join")(x.reshape(batch * placements, -1))
         for i in range(self.num_blocks):
-            y = nn.gelu(LayerNorm(self.dtype, name=f"norm_{i}")(x))
+            y = NormGelu(self.dtype, name=f"norm_{i}")(x)
             # One mask for all placements of a record: they are judged by the same thinned network.
             dropout = nn.Dropout(self.dropout_rate, broadcast_dims=(1,), deterministic=not is_training)
             y = dropout(y.reshape(batch, placements, -1)).reshape(y.shape)
             x = x + Dense(self.hidden, self.dtype, name=f"block_{i}")(y)
-        x = nn.gelu(LayerNorm(self.dtype, name="score_norm")(x))
+        x = NormGelu(self.dtype, name="score_norm")(x)
         return Dense(1, jnp.float32, name="score")(x).reshape(batch, placements)
 
     def _flatness(self, beat: jax.Array) -> jax.Array:

@@ -1,12 +1,14 @@
 """Reads the rhythm of one lead: each beat, the intervals between them, the whole signal, and measures of it."""
 
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from ecgjax.beats import ONE_LEAD, BeatWindow, find_beats
-from ecgjax.models.layers import Dense, LayerNorm
-from ecgjax.models.ribeiro_net import batch_norm, dropout
+from ecgjax.models.layers import Dense, Dropout, LayerNorm
+from ecgjax.models.ribeiro_net import batch_norm
 from ecgjax.models.signal_layers import Conv, max_pool
 
 BEFORE_S, AFTER_S = 0.32, 0.48
@@ -71,13 +73,13 @@ class RhythmReader(nn.Module):
             # Twice, since the first is at the mercy of outliers.
             normal = jnp.clip(norm()(jnp.arcsinh(norm()(measures))), -FARTHEST_MEASURE, FARTHEST_MEASURE)
             parts.append(nn.gelu(LayerNorm(self.dtype)(Dense(self.measure_features, self.dtype)(normal))))
-        pooled = dropout(is_training, self.head_dropout_rate)()(jnp.concatenate(parts, axis=-1))
+        pooled = Dropout(self.head_dropout_rate)(jnp.concatenate(parts, axis=-1), is_training)
         return Dense(self.num_outputs, jnp.float32, name="head")(pooled)
 
     def _signal(self, signal: jax.Array, mask: jax.Array, is_training: bool) -> jax.Array:
         """Mean and maximum over time of what the residual units make of the signal."""
         norm = batch_norm(is_training, self.dtype, self.axis_name)
-        drop = dropout(is_training, self.dropout_rate)
+        drop = functools.partial(Dropout(self.dropout_rate), is_training=is_training)
 
         def convolution(x: jax.Array, features: int, kernel_size: int, stride: int) -> jax.Array:
             return norm()(Conv(features, kernel_size, stride, False, self.dtype)(x))
@@ -87,7 +89,7 @@ class RhythmReader(nn.Module):
         x = nn.relu(convolution(signal[..., None], self.features[0], stem_taps, 2))
         stride_in_all = 2
         for features, stride in zip(self.features, self.strides, strict=True):
-            inner = drop()(nn.relu(convolution(x, features, 7 if stride_in_all < 4 else 5, stride)))
+            inner = drop(nn.relu(convolution(x, features, 7 if stride_in_all < 4 else 5, stride)))
             inner = convolution(inner, features, 5, 1)
             kept = max_pool(x, stride, stride) if stride > 1 else x
             if kept.shape[-1] != features:
@@ -101,7 +103,7 @@ class RhythmReader(nn.Module):
     def _beats(self, signal: jax.Array, mask: jax.Array, is_training: bool) -> jax.Array:
         """Mean, deviation and maximum over beats of what layers over neighbouring beats make of them; and the mean
         beat, and how many there are."""
-        drop = dropout(is_training, self.dropout_rate)
+        drop = functools.partial(Dropout(self.dropout_rate), is_training=is_training)
         max_beats = max(round(FASTEST_BEATS_PER_S * signal.shape[1] / self.fs_hz), 1)
         window = BeatWindow(self.fs_hz, BEFORE_S, AFTER_S, max_beats)
         beats, intervals, is_beat = jax.vmap(lambda one, known: beat_sequence(one, known, window))(signal, mask)
@@ -113,11 +115,11 @@ class RhythmReader(nn.Module):
             return Dense(self.beat_features, self.dtype)(x)
 
         shown = jnp.concatenate([beats, beats - mean_beat[:, None], intervals], axis=-1)
-        x = dense(drop()(nn.gelu(LayerNorm(self.dtype)(dense(shown))))) * is_beat
+        x = dense(drop(nn.gelu(LayerNorm(self.dtype)(dense(shown))))) * is_beat
         for _ in range(self.num_beat_layers):
             active = jnp.pad(nn.gelu(LayerNorm(self.dtype)(x)) * is_beat, ((0, 0), (1, 1), (0, 0)))
             neighbours = jnp.concatenate([active[:, :-2], active[:, 1:-1], active[:, 2:]], axis=-1)
-            x = x + drop()(dense(neighbours))
+            x = x + drop(dense(neighbours))
         x = dense(nn.gelu(LayerNorm(self.dtype)(x)))
         beats_per_s = count / jnp.maximum(jnp.sum(mask, axis=1, keepdims=True) / self.fs_hz, 1.0)
         summary = jnp.concatenate([*_pooled(x, is_beat), mean_beat, beats_per_s], axis=-1)
@@ -133,7 +135,7 @@ def beat_sequence(signal: jax.Array, mask: jax.Array, window: BeatWindow) -> tup
     """
     peaks, found = find_beats(signal[:, None], window, ONE_LEAD, is_recorded=mask > 0)
     start = jnp.clip(peaks - window.num_before, 0, len(signal) - window.num_samples)
-    beats = signal[start[:, None] + jnp.arange(window.num_samples)]
+    beats = jax.vmap(lambda first: jax.lax.dynamic_slice(signal, (first,), (window.num_samples,)))(start)
     has_next = found & jnp.append(found[1:], False)
     rr_s = jnp.where(has_next, jnp.append(jnp.diff(peaks), 0) / window.fs_hz, 0.0)
     mean_rr_s = jnp.maximum(jnp.sum(rr_s) / jnp.maximum(jnp.sum(has_next), 1), SHORTEST_RR_S)

@@ -29,11 +29,11 @@ def test_parameters_as_published(num_outputs, total):
 @pytest.mark.parametrize(("time", "channels"), [(187, 1), (30, 6)])
 def test_outputs_are_those_of_pytorch(time, channels):
     torch = pytest.importorskip("torch")
-    peers = pytest.importorskip("scripts.torch_beat_cnn")
+    peers = pytest.importorskip("scripts.peers.published_heartbeat")
     module, x = build(5), beats(3, time, channels)
     variables = drawn(module, x, False)
     peer = peers.BeatCNN(time, channels, 5, get_config().model.beat_cnn).eval()
-    peer.load_flax(variables["params"])
+    peer.load_flax(variables)
     with torch.no_grad():
         expected = peer(torch.from_numpy(x))
     np.testing.assert_allclose(jax.jit(lambda x: module.apply(variables, x, False))(x), expected, rtol=1e-4, atol=1e-4)

@@ -8,6 +8,15 @@ import pytest
 from drawn_variables import drawn
 
 from ecgjax.models import layers
+from ecgjax.models.layers import NormGelu
+
+
+class NormThenGelu(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        scale = self.param("scale", nn.initializers.ones, x.shape[-1:])
+        bias = self.param("bias", nn.initializers.zeros, x.shape[-1:])
+        return nn.gelu(nn.LayerNorm(use_scale=False, use_bias=False)(x) * scale + bias)
 
 
 @pytest.mark.parametrize(
@@ -15,8 +24,9 @@ from ecgjax.models import layers
     [
         (layers.Dense(7, jnp.float32), nn.Dense(7)),
         (layers.LayerNorm(jnp.float32), nn.LayerNorm()),
+        (NormGelu(jnp.float32), NormThenGelu()),
     ],
-    ids=["dense", "norm"],
+    ids=["dense", "norm", "norm_gelu"],
 )
 def test_outputs_and_gradients_are_those_of_flax(ours, theirs):
     x, pull = jax.random.normal(jax.random.key(0), (4, 3, 5)), jax.random.normal(jax.random.key(1), (4, 3, 7))
@@ -39,3 +49,22 @@ def test_outputs_and_gradients_are_those_of_flax(ours, theirs):
 def test_half_precision_sums_in_single_precision():
     ones = jnp.ones((4096, 2), jnp.bfloat16)
     np.testing.assert_array_equal(layers.column_sum(ones), [4096, 4096])
+
+
+def test_dropout_keeps_its_share_and_the_mean():
+    dropped = layers.Dropout(0.3)
+    ones = jnp.ones((200, 500))
+    first, second = (dropped.apply({}, ones, True, rngs={"dropout": jax.random.key(seed)}) for seed in range(2))
+    np.testing.assert_array_equal(np.unique(first), np.float32([0, 1 / 0.7]))
+    assert abs(np.mean(first) - 1) < 0.01
+    assert abs(np.mean((first > 0) & (second > 0)) - 0.49) < 0.01
+    np.testing.assert_array_equal(dropped.apply({}, ones, False), ones)
+
+
+def test_half_precision_is_normalised_in_single_precision():
+    x = jax.random.normal(jax.random.key(0), (8, 64)).astype(jnp.bfloat16)
+    module = NormGelu(jnp.bfloat16)
+    found = module.apply(module.init(jax.random.key(0), x), x)
+    assert found.dtype == jnp.bfloat16
+    expected = nn.gelu(nn.LayerNorm(use_scale=False, use_bias=False).apply({}, x.astype(jnp.float32)))
+    np.testing.assert_allclose(found.astype(jnp.float32), expected, rtol=2**-8, atol=1e-6)

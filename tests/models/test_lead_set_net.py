@@ -137,7 +137,7 @@ def test_wrong_options_are_named(options, message):
 
 def test_whole_network_equals_its_pytorch_version():
     torch = pytest.importorskip("torch")
-    peers = pytest.importorskip("scripts.torch_lead_set_net")
+    peers = pytest.importorskip("scripts.peers.published_lead_id")
     module = network(features=16, num_heads=4)
     variables, shown = drawn(module), signals(batch=3)
     peer, given = peers.LeadSetNet(NUM_NAMES, 16, 2, 4), torch.from_numpy(shown)

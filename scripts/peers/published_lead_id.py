@@ -7,7 +7,12 @@ import torch.nn.functional as F
 from ml_collections import ConfigDict
 from torch import nn
 
+from ecgjax.data.records import Split
 from ecgjax.errors import InputError
+from scripts.peers import agreement, record_views
+from scripts.peers.batch_views import Records
+from scripts.peers.lead_id import in_order
+from scripts.peers.trainer import Batch, Peer
 
 
 class Inception(nn.Module):
@@ -89,33 +94,45 @@ def of_options(options: ConfigDict, num_outputs: int) -> LeadSetNet:
     return LeadSetNet(num_outputs, options.features, options.num_blocks, options.num_heads)
 
 
-class Trainer:
-    """One training step after another on records `[record, time, lead]` int16, gain units per mV."""
+class LeadIdPeer(Peer):
+    """Whole records with noise; the network is indifferent to the order of their leads."""
 
-    def __init__(self, ecg: np.ndarray, gain: float, config: ConfigDict, compile_step: bool):
-        self.ecg, self.gain, self.config = torch.from_numpy(ecg), gain, config
-        self.network = of_options(config.model.lead_set_net, ecg.shape[2]).train()
-        self.optimizer = torch.optim.AdamW(
-            self.network.parameters(),
-            config.schedule.learning_rate,
-            weight_decay=config.optimizer.weight_decay,
-            fused=True,
-        )
-        self._loss = torch.compile(self.loss) if compile_step else self.loss
+    def __init__(self, config: ConfigDict, train: Split):
+        super().__init__()
+        self.lead_noise_mv = config.lead_id.lead_noise_mv
+        self.network = of_options(config.model.lead_set_net, train.ecg.shape[2])
+        self.records = Records(train.ecg, train.gain, round(config.data.crop_s * train.fs_hz))
 
-    def loss(self, signal_mv: torch.Tensor) -> torch.Tensor:
-        batch, _, num_leads = signal_mv.shape
-        level_mv = self.config.lead_id.lead_noise_mv * torch.rand(batch, 1, 1)
-        outputs = self.network(signal_mv + level_mv * torch.randn_like(signal_mv))
-        return F.cross_entropy(outputs.flatten(0, 1), torch.arange(num_leads).repeat(batch))
+    def batch(self, index: torch.Tensor) -> Batch:
+        signal_mv = self.records.crops(index)
+        level_mv = self.lead_noise_mv * 10 ** (-2 * torch.rand(len(signal_mv), 1, 1, device=signal_mv.device))
+        names = torch.arange(signal_mv.shape[2], device=signal_mv.device).expand(len(signal_mv), -1)
+        return {"signal_mv": signal_mv + level_mv * torch.randn_like(signal_mv), "names": names}
 
-    def step(self, index: np.ndarray) -> torch.Tensor:
-        """Gather, augment, loss, update; whole records, whose leads the network is indifferent to the order of."""
-        loss = self._loss(self.ecg[torch.from_numpy(index).long()].float() / self.gain)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimizer.step()
-        return loss.detach()
+    def one(self, index: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        records = self.records
+        signal_mv = record_views.random_crop(records.ecg[index].numpy(), records.gain, records.num_samples, rng)
+        level_mv = np.float32(self.lead_noise_mv * 10 ** (-2 * rng.random()))
+        noise_mv = level_mv * rng.standard_normal(signal_mv.shape, np.float32)
+        return {"signal_mv": signal_mv + noise_mv, "names": np.arange(signal_mv.shape[1])}
+
+    def loss(self, batch: Batch) -> torch.Tensor:
+        return F.cross_entropy(self.network(batch["signal_mv"]).flatten(0, 1), batch["names"].flatten().long())
+
+
+def build(config: ConfigDict, train: Split) -> LeadIdPeer:
+    """The peer of `configs/lead_id.py:model=original`."""
+    options = config.lead_id
+    changes = (options.rotation_rad, options.elongation, options.displacement, options.gain, options.noise_mv)
+    plain = (config.model.name, options.leads, options.view, options.min_leads, config.preprocess.normalise)
+    if plain != ("lead_set_net", "all", "signal", 0, "none") or any(changes):
+        raise InputError(f"there is no peer for the options {plain}", "use those of configs/lead_id.py:model=original")
+    return LeadIdPeer(config, train)
+
+
+def check(config: ConfigDict, train: Split) -> None:
+    """Raises AssertionError unless both frameworks do the same."""
+    agreement.check(build, config, train, {"lead_id.lead_noise_mv": 0.0}, in_order)
 
 
 class _Flax:
