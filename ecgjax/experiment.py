@@ -46,18 +46,29 @@ class Experiment:
     crop_samples: int
     signal_shape: tuple[int, int]
 
-    def create_state(self) -> state.TrainState:
-        """The state before the first step; traceable."""
-        key = state.initial_key(self.config.seed)
+    def create_state(self, seed: int | jax.Array | None = None) -> state.TrainState:
+        """The state before the first step; traceable. The seed is that of the config by default."""
+        key = state.initial_key(self.config.seed if seed is None else seed)
         return state.create(key, self.module, self.signal_shape, self.optimizer, self.config.ema_decay)
 
     def initial_state(self) -> state.TrainState:
         """The state before the first step, as host arrays."""
-        fresh = to_host(jax.jit(self.create_state)())
+        # As `jax.random.key` takes a number of Python.
+        fresh = to_host(self._created(np.int64(self.config.seed).astype(np.int32)))
         if not self.config.init.workdir:
             return fresh
         variables = finetune.initial_variables(self.config, fresh.variables)
         return fresh.replace(variables=variables, average=variables if self.config.ema_decay else {})
+
+    @functools.cached_property
+    def _created(self) -> Callable[[np.int32], state.TrainState]:
+        """`create_state`, compiled for any seed."""
+        return jax.jit(self.create_state)
+
+    def share_compiled(self, other: "Experiment") -> None:
+        """Takes over what is compiled from `other`, whose config differs in seed and optimiser alone."""
+        for name in ("evaluator", "_created"):
+            vars(self)[name] = getattr(other, name)
 
     def abstract_state(self) -> state.TrainState:
         """Shapes and types of the state."""
@@ -182,7 +193,7 @@ def _asked(config: ConfigDict, split: str) -> tuple[str, str, str, str, Preproce
 
 
 def _in_memory(config: ConfigDict, split: Split) -> Split:
-    """The split with its signals, of which each process has read and filtered a share; streamed ones stay as they are."""
+    """The split with its signals, of which each process reads and filters a share; one to be streamed is as it was."""
     if config.data.input == "stream":
         return split
     count = jax.process_count()

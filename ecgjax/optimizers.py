@@ -49,7 +49,8 @@ def build_optimizer(config: ConfigDict, schedule: optax.Schedule) -> optax.Gradi
         steps.append(optax.clip_by_global_norm(config.clip_norm))
     if decays:
         options |= {"weight_decay": config.weight_decay, "mask": _matrices}
-    elif config.weight_decay > 0:
+    # A value that is traced is told apart from none before.
+    elif isinstance(config.weight_decay, jax.Array) or config.weight_decay > 0:
         steps.append(optax.add_decayed_weights(config.weight_decay, _matrices))
     return optax.chain(*steps, constructor(schedule, **options))
 

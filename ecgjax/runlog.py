@@ -88,7 +88,9 @@ class ProgressBar:
         self._bar.close()
 
     def update(self, step: int, loss: float, steps_per_s: float) -> None:
-        """Shows that `step` is done."""
+        """Shows that `step` is done, unless it was before: several runs may share a bar."""
+        if step <= self._step:
+            return
         left = tqdm.tqdm.format_interval((self._num_steps - step) / steps_per_s) if steps_per_s else "?"
         text = f"loss {loss:.4g}, {steps_per_s * self._batch_size:.0f} records/s, {left} left"
         self._bar.set_postfix_str(text, refresh=False)

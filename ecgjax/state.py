@@ -58,12 +58,12 @@ def create(
     )
 
 
-def initial_key(seed: int) -> jax.Array:
+def initial_key(seed: int | jax.Array) -> jax.Array:
     """The key of the initial weights."""
     return jax.random.fold_in(jax.random.key(seed), 0)
 
 
-def step_key(seed: int) -> jax.Array:
+def step_key(seed: int | jax.Array) -> jax.Array:
     """The key that every step folds its number into."""
     return jax.random.fold_in(jax.random.key(seed), 1)
 

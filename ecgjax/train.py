@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from ecgjax.crossval import member_runs, patient_folds
 from ecgjax.data.records import Split
 from ecgjax.data.resident import BatchOrder
 from ecgjax.errors import InputError
-from ecgjax.evaluate import figures, joined, results_of
+from ecgjax.evaluate import Predictions, figures, joined, results_of
 from ecgjax.experiment import Experiment, build, check, load
 from ecgjax.interrupt import DeferredSignals, StoppedError
 from ecgjax.metrics import Metric
@@ -25,6 +25,7 @@ from ecgjax.parallel import any_process, to_host
 from ecgjax.report import write_report
 from ecgjax.runlog import MetricsLog, ProgressBar, results_table, say, summary, to_json, write_json
 from ecgjax.state import TrainState
+from ecgjax.tasks.task import Task
 from ecgjax.workdir import (
     CHECKPOINTS,
     METRICS,
@@ -58,31 +59,54 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> dict[str, Any
         results = read_results(workdir)
     else:
         results = _train_and_score(config, workdir)
+    report(workdir, results)
+    return results
+
+
+def report(workdir: Path, results: dict[str, Any]) -> None:
+    """Writes the report of a run where it is missing, and prints its results."""
     if jax.process_index() == 0:
         if not (workdir / REPORT).exists():
             write_report(workdir)
         print(results_table(results))
-    return results
+
+
+def load_splits(config: ConfigDict) -> dict[str, Split]:
+    """The records of a run."""
+    return {split: load(config, split) for split in ("train", "validation", "test")}
 
 
 def _train_and_score(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     """All that lies between an empty workdir and its `results.json`, as far as it is not there yet."""
-    train_split, validation, test = (load(config, split) for split in ("train", "validation", "test"))
+    splits = load_splits(config)
     open_workdir(workdir, config)
     members, held_out, total = [], [], Progress()
-    runs, folds = member_runs(config, workdir), patient_folds(config, train_split, validation)
+    runs, folds = member_runs(config, workdir), patient_folds(config, splits["train"], splits["validation"])
     for (member_config, member_dir), (fold_train, fold_validation) in zip(runs, folds, strict=True):
         experiment = build(member_config, fold_train)
-        splits = {"train": fold_train, "validation": fold_validation, "test": test}
-        say(summary(config.task, experiment.num_parameters(), splits, member_dir))
+        shown = {**splits, "train": fold_train, "validation": fold_validation}
+        say(summary(config.task, experiment.num_parameters(), shown, member_dir))
         total = total.plus(train(experiment, member_dir, fold_train, fold_validation))
         members.append(experiment.best_variables(member_dir))
         held_out.append(experiment.predict(members[-1:], fold_validation)[0])
 
-    predictions = {"validation": joined(held_out), "test": experiment.predict(members, test)[0]}
-    task = experiment.task.tuned(predictions["validation"])
+    predictions = {"validation": joined(held_out), "test": experiment.predict(members, splits["test"])[0]}
+    return score(config, workdir, experiment.task, splits, predictions, total)
+
+
+def score(
+    config: ConfigDict,
+    workdir: Path,
+    task: Task,
+    splits: Mapping[str, Split],
+    predictions: Mapping[str, Predictions],
+    total: "Progress",
+) -> dict[str, Any]:
+    """Judges the `predictions` for the validation and test split and fills `workdir`; returns its `results.json`."""
+    test = splits["test"]
+    task = task.tuned(predictions["validation"])
     metrics = figures(task, predictions["test"], config.num_bootstrap)
-    baselines = task.baselines(train_split, test, predictions["test"], config.num_bootstrap)
+    baselines = task.baselines(splits["train"], test, predictions["test"], config.num_bootstrap)
     records_per_s = total.steps_per_s() * config.batch_size
     results = results_of(config, test, metrics, baselines, wall_s=total.wall_s, records_per_s=records_per_s)
     if config.kfold:
@@ -140,9 +164,10 @@ def train(experiment: Experiment, workdir: Path, train_split: Split, validation:
     config, parallel = experiment.config, experiment.parallel
     open_workdir(workdir, config)
     with Checkpoints(workdir / CHECKPOINTS, config.to_dict(), writes=True) as checkpoints:
-        run = _Run(experiment, workdir, checkpoints, validation)
+        run = Training(experiment, workdir, checkpoints, validation)
         if run.progress.is_over:
             return run.progress
+        run.bar = ProgressBar(run.step, config.num_steps, config.batch_size)
         weights = experiment.task.sampling_weights(train_split)
         order = BatchOrder(len(train_split), config.batch_size, config.seed, weights)
         feed, plan = experiment.feed(train_split), dispatches(config, run.step)
@@ -169,15 +194,22 @@ def dispatches(config: ConfigDict, first_step: int) -> list[tuple[int, int]]:
     """First step and number of steps of each call of the compiled step: up to where something else is due."""
     plan, step = [], first_step
     while step < config.num_steps:
-        events = [every - step % every for every in (config.log_every, config.eval_every, config.checkpoint_every)]
-        num_steps = min(config.steps_per_dispatch, config.num_steps - step, *events)
+        num_steps = next_dispatch(config, step)
         plan.append((step, num_steps))
         step += num_steps
     return plan
 
 
-class _Run:
-    """The state of the network and of the run, and what happens to them between steps."""
+def next_dispatch(config: ConfigDict, step: int) -> int:
+    """Steps of the call that begins at `step`."""
+    events = [every - step % every for every in (config.log_every, config.eval_every, config.checkpoint_every)]
+    return min(config.steps_per_dispatch, config.num_steps - step, *events)
+
+
+class Training:
+    """The state of the network and of the run, and what happens to them between steps; `bar` shows it."""
+
+    bar: ProgressBar
 
     def __init__(self, experiment: Experiment, workdir: Path, checkpoints: Checkpoints, validation: Split):
         self.config = experiment.config
@@ -189,7 +221,6 @@ class _Run:
         else:
             host_state, self.progress = experiment.initial_state(), Progress()
         self.state: TrainState = experiment.parallel.replicate(host_state)
-        self.bar = ProgressBar(self.step, self.config.num_steps, self.config.batch_size)
         self._experiment = experiment
         self._checkpoints = checkpoints
         self._workdir = workdir
