@@ -18,7 +18,7 @@ def keep_compiled(directory: str) -> None:
     A directory that JAX was told of before, by JAX_COMPILATION_CACHE_DIR say, is kept to; one that cannot be written
     is left alone.
     """
-    if not directory or jax.config.jax_compilation_cache_dir:
+    if not directory or jax.config.read("jax_compilation_cache_dir"):
         return
     # Machines that share a home may differ in what their processors can do, and code compiled for one fails on another.
     folder = Path(directory).expanduser() / f"{platform.machine()}-{_processor()}"
@@ -40,6 +40,9 @@ def _processor() -> str:
 def _delete_unused(folder: Path) -> None:
     oldest = time.time() - UNUSED_DAYS * 24 * 3600
     for path in folder.iterdir():
-        # Most file systems note at least the day of the last reading.
-        if max(path.stat().st_atime, path.stat().st_mtime) < oldest:
-            path.unlink(missing_ok=True)
+        # Another process may be deleting the same.
+        with contextlib.suppress(FileNotFoundError):
+            used = path.stat()
+            # Most file systems note at least the day of the last reading.
+            if max(used.st_atime, used.st_mtime) < oldest:
+                path.unlink()

@@ -2,6 +2,7 @@ import os
 import subprocess
 import sys
 import time
+from unittest import mock
 
 import pytest
 
@@ -57,8 +58,7 @@ def test_nothing_is_kept_where_nothing_is_asked_for_or_can_be_written(tmp_path):
 
 @pytest.mark.parametrize(("days", "is_kept"), [(29, True), (31, False)])
 def test_what_nobody_used_for_a_month_is_deleted(days, is_kept, tmp_path, monkeypatch):
-    monkeypatch.setattr(compilation_cache.jax, "config", type("Config", (), {"jax_compilation_cache_dir": None}))
-    monkeypatch.setattr(compilation_cache.jax.config, "update", lambda *_: None, raising=False)
+    monkeypatch.setattr(compilation_cache.jax, "config", mock.Mock(**{"read.return_value": None}))
     compilation_cache.keep_compiled(str(tmp_path))
     (folder,) = tmp_path.iterdir()
     step = folder / "step-cache"
