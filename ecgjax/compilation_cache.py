@@ -18,7 +18,7 @@ def keep_compiled(directory: str) -> None:
     A directory that JAX was told of before, by JAX_COMPILATION_CACHE_DIR say, is kept to; one that cannot be written
     is left alone.
     """
-    if not directory or jax.config.read("jax_compilation_cache_dir"):
+    if not directory or jax.config.jax_compilation_cache_dir:  # type: ignore[attr-defined]
         return
     # Machines that share a home may differ in what their processors can do, and code compiled for one fails on another.
     folder = Path(directory).expanduser() / f"{platform.machine()}-{_processor()}"

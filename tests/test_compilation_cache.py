@@ -58,7 +58,7 @@ def test_nothing_is_kept_where_nothing_is_asked_for_or_can_be_written(tmp_path):
 
 @pytest.mark.parametrize(("days", "is_kept"), [(29, True), (31, False)])
 def test_what_nobody_used_for_a_month_is_deleted(days, is_kept, tmp_path, monkeypatch):
-    monkeypatch.setattr(compilation_cache.jax, "config", mock.Mock(**{"read.return_value": None}))
+    monkeypatch.setattr(compilation_cache.jax, "config", mock.Mock(jax_compilation_cache_dir=None))
     compilation_cache.keep_compiled(str(tmp_path))
     (folder,) = tmp_path.iterdir()
     step = folder / "step-cache"

@@ -46,7 +46,7 @@ def config_file(tmp_path):
         (["--config={}", "--config.bach_size=8"], "config has no field 'bach_size'; its fields are batch_size, .*"),
         (
             ["--config={}", "--config.data.nam=x"],
-            "config.data has no field 'nam'; its fields are crop_s, dir, fold, leave_out, name",
+            "config.data has no field 'nam'; its fields are batches_ahead, crop_s, dir, fold, ",
         ),
         (["--config={}", "--config.seed.x=1"], "config.seed has no field 'x'; its fields are none"),
         (["--config={}", "--config.batch_size=many"], "config.batch_size is 'many'; give a value of type int"),

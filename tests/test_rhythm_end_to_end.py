@@ -39,6 +39,7 @@ def test_raw_recordings(raw):
     assert (raw / "raw" / "report.html").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_recordings_from_paper_in_windows_that_vote_from_the_weights_of_the_raw_run(raw):
     windows = ("--config.evaluation.window_stride_s=15.0", "--config.evaluation.window_combine=vote")
     done = train(f"rhythm_image.py:init={raw / 'raw'},smoke", raw, raw / "paper", *windows)

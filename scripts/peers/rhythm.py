@@ -161,7 +161,7 @@ class RhythmReader(nn.Module):
         with torch.no_grad():
             for name, layer in named.items():
                 own = {field: torch.tensor(np.asarray(x)) for field, x in params[name].items()}
-                weight = own.get("kernel", own.get("scale"))
+                weight = own["kernel"] if "kernel" in own else own["scale"]
                 layer.weight.copy_(weight.permute(*range(weight.ndim)[::-1]))
                 if layer.bias is not None:
                     layer.bias.copy_(own["bias"])
@@ -332,7 +332,7 @@ def check(config: ConfigDict, train: Split) -> None:
         **task.targets(few),
     }
     shown = np.array(jax.jit(jax.vmap(lambda one: task.evaluation_view(one, jnp.int32(0))["signal_mv"]))(record))
-    batch, single = peer.batch(torch.from_numpy(index)), [peer.one(i, rng) for i in index]
+    batch, single = peer.batch(torch.from_numpy(index)), [peer.one(int(i), rng) for i in index]
     for signal, is_in in (
         (batch["signal"].numpy(), batch["is_in"].numpy()),
         tuple(np.stack([one[name] for one in single]) for name in ("signal", "is_in")),

@@ -26,7 +26,7 @@ def modules(task):
     return importlib.import_module(f"scripts.peers.{task}"), importlib.import_module(f"configs.{task}").get_config()
 
 
-@pytest.mark.parametrize("task", slow_but("lead_id"))
+@pytest.mark.parametrize("task", slow_but("reversal"))
 def test_views_outputs_and_loss_are_those_of_ecgjax(task):
     peer, config = modules(task)
     peer.check(config, recordings())
