@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ecgjax import repair
 from ecgjax.errors import InputError
 from ecgjax.images.digitize import Digitised, Options, digitize
 from ecgjax.images.whole_record import WholeRecord, whole_record
 from ecgjax.leads import LEADS, LEADS_FROM_INDEPENDENT, LIMB_LEADS
+from ecgjax.placements import repair
 from ecgjax.placements.evidence import Evidence, load_evidence
 from ecgjax.placements.posterior import clinical_prior
 from ecgjax.record_reader import Diagnoses, LeadName, RecordReader, diagnose, load_reader, name_leads

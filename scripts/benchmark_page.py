@@ -20,7 +20,7 @@ import tqdm
 from absl import flags
 from ml_collections import ConfigDict
 
-from ecgjax import cli, experiment, leads, repair
+from ecgjax import cli, experiment, leads
 from ecgjax.data.records import Split
 from ecgjax.errors import InputError
 from ecgjax.images.damage import LEVELS, damage, random_damage
@@ -30,6 +30,7 @@ from ecgjax.images.page import CLINICAL, FORMATS
 from ecgjax.images.render import render
 from ecgjax.leads import LEADS, Placement
 from ecgjax.page_findings import Readers, load_readers, read_page
+from ecgjax.placements import repair
 from ecgjax.placements.posterior import index_of
 from ecgjax.preprocess import resample
 from ecgjax.record_reader import Diagnoses, diagnose

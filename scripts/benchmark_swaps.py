@@ -29,6 +29,7 @@ from ecgjax.placements import held_out
 from ecgjax.placements.evidence import Evidence
 from ecgjax.placements.held_out import EXPLAINED, Part
 from ecgjax.placements.posterior import SINGLE_SWAPS, clinical_prior, even_prior, log_posterior
+from ecgjax.placements.repair import THRESHOLD
 from ecgjax.placements.trials import (
     NONE,
     PREVALENCES,
@@ -42,7 +43,6 @@ from ecgjax.placements.trials import (
     random_trials,
     written_leads,
 )
-from ecgjax.repair import THRESHOLD
 from ecgjax.runlog import hardware, say, to_json, write_json
 from ecgjax.workdir import read_config
 

@@ -23,11 +23,12 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
-from ecgjax import cli, page_output, repair
+from ecgjax import cli, page_output
 from ecgjax.errors import InputError
 from ecgjax.images.digitize import FIND_ALL, Options
 from ecgjax.images.picture_files import find_pictures, read_pictures, record_name
 from ecgjax.page_findings import Readers, load_readers, read_page
+from ecgjax.placements import repair
 
 
 def pages(source: Path) -> Iterator[tuple[str, np.ndarray | InputError]]:

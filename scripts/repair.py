@@ -22,9 +22,10 @@ from absl import flags
 from data_prep.build import BadRecordError
 from data_prep.wfdb_records import asked_records
 from data_prep.wfdb_rewrite import NewLead, StoredRecord, check_free, read_stored, write_rewritten
-from ecgjax import cli, repair
+from ecgjax import cli
 from ecgjax.errors import InputError
 from ecgjax.leads import LEADS
+from ecgjax.placements import repair
 from ecgjax.placements.evidence import Evidence, load_evidence
 from ecgjax.placements.posterior import clinical_prior, placement
 

@@ -23,11 +23,11 @@ import numpy as np
 import scipy.special
 from absl import flags
 
-from ecgjax import cli, plots, repair
+from ecgjax import cli, plots
 from ecgjax.analysis.markdown import table
 from ecgjax.clinical_plot import clinical_figure
 from ecgjax.errors import InputError
-from ecgjax.placements import held_out
+from ecgjax.placements import held_out, repair
 from ecgjax.placements.held_out import EXPLAINED, Part
 from ecgjax.placements.posterior import CORRECT, clinical_prior, log_posterior, placement
 from ecgjax.report_page import Section, image, page, paragraph, side_by_side

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from configs import diagnosis
-from ecgjax import leads, repair, tasks
+from ecgjax import leads, tasks
 from ecgjax.data.records import Split
 from ecgjax.errors import InputError
 from ecgjax.leads import LEADS
+from ecgjax.placements import repair
 from ecgjax.placements.posterior import CORRECT, index_of
 from ecgjax.record_reader import Diagnoses
 from scripts import benchmark_page

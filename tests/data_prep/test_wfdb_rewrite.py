@@ -12,7 +12,7 @@ from ecgjax import leads
 from ecgjax.errors import InputError
 from ecgjax.leads import LEADS, canonical_lead
 from ecgjax.placements import posterior as pp
-from ecgjax.repair import undoing
+from ecgjax.placements.repair import undoing
 from scripts.repair import new_leads
 
 RNG = np.random.default_rng(0)

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from configs.reversal import get_config
-from ecgjax import leads, repair
+from ecgjax import leads
 from ecgjax.errors import InputError
 from ecgjax.experiment import Experiment
 from ecgjax.leads import LEADS, LIMB_LEADS, PRECORDIAL_LEADS
 from ecgjax.placements import posterior as pp
+from ecgjax.placements import repair
 from ecgjax.placements.evidence import Evidence, load_evidence
 from ecgjax.preprocess import Preprocess
 from ecgjax.runlog import write_json
