@@ -18,6 +18,7 @@ DATASETS = {
     "cinc2017": ("default",),
     "simulated_paper": ("150px", "smoke"),
     "cinc2017_paper": ("150px",),
+    "labelled_folder": ("default",),
 }
 """Name -> variants, the default one first. A config sets its own simulated one, which ARGS call `simulated`."""
 
@@ -53,10 +54,10 @@ def base() -> ConfigDict:
     config.preprocess.high_hz = 40.0
     config.preprocess.normalise = "none"  # none keeps mV; zscore scales each lead
 
-    config.init = ConfigDict()  # see ecgjax/finetune.py
-    config.init.workdir = ""  # run whose weights training begins with, as far as their names and shapes agree
-    config.init.frozen = ""  # regular expression for names of weights that stay as they are ...
-    config.init.frozen_steps = 0  # ... for so many steps
+    config.init = ""  # run whose weights training begins with as far as they fit, or bundled; see ecgjax/finetune.py
+    config.freeze = ConfigDict()
+    config.freeze.weights = ""  # regular expression for names of weights that stay as they are ...
+    config.freeze.steps = 0  # ... for so many steps; -1 for all of them
 
     config.optimizer = ConfigDict()
     config.optimizer.name = "adamw"  # any optimiser of optax: adamw, adam, sgd, lion, lamb...
@@ -75,6 +76,7 @@ def base() -> ConfigDict:
     config.ema_decay = 0.0  # moving average of the weights, which evaluation then uses; 0 is off
 
     config.log_every = 50  # steps between lines of metrics.jsonl; they hold means over these steps
+    config.tensorboard = False  # event files for TensorBoard too, in the folder tensorboard; needs ecgjax[tensorboard]
     config.eval_every = 500  # steps between validations
     config.checkpoint_every = 500  # steps between checkpoints; a better validation is always kept
 

@@ -19,7 +19,7 @@ SHORTHANDS = {
     "fold": "data.fold",
     "model": "model.name",
     "weighting": "rhythm.weighting",
-    "init": "init.workdir",
+    "init": "init",
     "seed": "seed",
     "steps": "num_steps",
     "kfold": "kfold",
@@ -55,21 +55,13 @@ def for_dataset(name: str, variant: str, args: str) -> ConfigDict:
 
     config.rhythm = ConfigDict()
     options = config.rhythm
-    options.scaling = "zscore"  # mv, zscore (of the recording) or range (0 to 1 of it, as strips on paper)
-    options.measures = False  # whether what rhythm_features.py measures of intervals, beats and atria is shown, too
+    rhythm_networks.add_view(options)
     options.weighting = "none"  # of a recording in the loss: none, inverse or sqrt_inverse to the size of its class
     options.label_smoothing = 0.0  # probability that is spread over all classes
     options.decision = (
         "most_probable"  # or tuned: classes weighed so that the score on validation recordings is highest
     )
     options.baseline_records = 2000  # training recordings that the boosted trees see at most
-    # What changes training recordings; 0 is off.
-    options.noise = 0.0  # deviation of the level of white noise, over that of the recording
-    options.wander = 0.0  # the same of a slow wander
-    options.gain = 0.0  # deviation of the logarithm of the gain
-    options.stretch = 0.0  # deviation of the logarithm of a stretch of time
-    options.flip = 0.0  # share that is turned upside down
-    options.mask_s = 0.0  # longest stretch that is blanked
 
     config.model = ConfigDict()
     rhythm_networks.add_networks(config)

@@ -38,5 +38,5 @@ def _fine_tune(config: ConfigDict) -> None:
     """In two stages: the head alone, then all."""
     config.num_steps = 1000
     config.schedule.learning_rate = 5e-4
-    config.init.frozen = "^(?!head)"
-    config.init.frozen_steps = 200
+    config.freeze.weights = "^(?!head)"
+    config.freeze.steps = 200

@@ -22,6 +22,19 @@ def add_networks(config: ConfigDict) -> None:
     config.model.residual34.dropout_rate = 0.5  # within the units, and after dense layers
 
 
+def add_view(options: ConfigDict) -> None:
+    """Adds to `options`, the task's group, what the network is shown of a recording."""
+    options.scaling = "zscore"  # mv, zscore (of the recording) or range (0 to 1 of it, as strips on paper)
+    options.measures = False  # whether what rhythm_features.py measures of intervals, beats and atria is shown, too
+    # What changes training recordings; 0 is off.
+    options.noise = 0.0  # deviation of the level of white noise, over that of the recording
+    options.wander = 0.0  # the same of a slow wander
+    options.gain = 0.0  # deviation of the logarithm of the gain
+    options.stretch = 0.0  # deviation of the logarithm of a stretch of time
+    options.flip = 0.0  # share that is turned upside down
+    options.mask_s = 0.0  # longest stretch that is blanked
+
+
 def use_recipe(config: ConfigDict, args: str) -> None:
     """Sets how the network is trained that `model=` in ARGS names, before these are applied; without it, rhythm_reader.
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from data_prep.build import Prepared, to_units
+from data_prep.shards import Prepared, to_units
 from ecgjax.data import heartbeats
 
 

@@ -18,42 +18,10 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core.dataset_builder import FileReaderBuilder
 
 from data_prep import pool
-from data_prep.shards import (
-    GAIN,
-    INT16,
-    RECORDS_PER_SHARD,
-    Bad,
-    BadRecordError,
-    Prepared,
-    ReadEach,
-    Shard,
-    Source,
-    Tally,
-    Written,
-    cut,
-    to_units,
-)
+from data_prep.shards import GAIN, Shard, Source, Tally, Written
 from ecgjax.data.record_files import list_of
 from ecgjax.errors import InputError
 from ecgjax.leads import LEADS
-
-__all__ = [
-    "GAIN",
-    "INT16",
-    "RECORDS_PER_SHARD",
-    "Bad",
-    "BadRecordError",
-    "Beam",
-    "Options",
-    "Prepared",
-    "ReadEach",
-    "RecordBuilder",
-    "Source",
-    "base_features",
-    "base_metadata",
-    "cut",
-    "to_units",
-]
 
 
 def base_features(num_leads: int = len(LEADS)) -> dict[str, tfds.features.FeatureConnector]:
@@ -86,7 +54,7 @@ class Options:
     raw_dir: Path | None
     skip_bad: bool
     num_workers: int
-    beam: Beam | None = None
+    beam: Beam | None
 
 
 class RecordBuilder(FileReaderBuilder):

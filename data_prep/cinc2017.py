@@ -12,18 +12,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow_datasets as tfds
 
-from data_prep.build import (
-    RECORDS_PER_SHARD,
-    BadRecordError,
-    Prepared,
-    ReadEach,
-    RecordBuilder,
-    Source,
-    base_features,
-    base_metadata,
-    cut,
-    to_units,
-)
+from data_prep.build import RecordBuilder, base_features, base_metadata
+from data_prep.shards import RECORDS_PER_SHARD, BadRecordError, Prepared, ReadEach, Source, cut, to_units
 from data_prep.stratified import stratified_parts
 from data_prep.wfdb_records import check_checksums, check_samples, read_digital, units_per_mv
 from ecgjax.crossval import part_split

@@ -14,7 +14,8 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from data_prep.beat_records import beat_features, beat_id
-from data_prep.build import RECORDS_PER_SHARD, BadRecordError, Prepared, ReadEach, RecordBuilder, Source, cut
+from data_prep.build import RecordBuilder
+from data_prep.shards import RECORDS_PER_SHARD, BadRecordError, Prepared, ReadEach, Source, cut
 from data_prep.stratified import stratified_splits
 from ecgjax.data.heartbeats import CLASSES, CUT_SAMPLES, FS_HZ, LEAD_NAMES, RR_FIGURES
 from ecgjax.errors import InputError

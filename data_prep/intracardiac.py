@@ -16,19 +16,8 @@ import numpy as np
 import pandas as pd
 import tensorflow_datasets as tfds
 
-from data_prep.build import (
-    INT16,
-    RECORDS_PER_SHARD,
-    BadRecordError,
-    Prepared,
-    ReadEach,
-    RecordBuilder,
-    Source,
-    base_features,
-    base_metadata,
-    cut,
-    to_units,
-)
+from data_prep.build import RecordBuilder, base_features, base_metadata
+from data_prep.shards import INT16, RECORDS_PER_SHARD, BadRecordError, Prepared, ReadEach, Source, cut, to_units
 from ecgjax.data.intracardiac import FS_HZ, NUM_SAMPLES, NUM_SITES, SITES, VM_GAIN, activation_ms
 from ecgjax.errors import InputError
 from ecgjax.leads import ELECTRODES, LEADS, LEADS_FROM_ELECTRODES, NEUTRAL

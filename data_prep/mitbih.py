@@ -17,7 +17,8 @@ import tensorflow_datasets as tfds
 import wfdb
 
 from data_prep.beat_records import beat_features, beats_of
-from data_prep.build import GAIN, Bad, BadRecordError, Prepared, RecordBuilder, Source
+from data_prep.build import RecordBuilder
+from data_prep.shards import GAIN, Bad, BadRecordError, Prepared, Source
 from data_prep.stratified import stratified_splits
 from data_prep.wfdb_records import check_checksums, check_samples, read_digital, units_per_mv
 from ecgjax.data.heartbeats import CLASS_OF_SYMBOL, LEAD_NAMES, WINDOW_SAMPLES

@@ -15,8 +15,9 @@ import numpy as np
 import tensorflow_datasets as tfds
 from tensorflow_datasets.proto import tf_example_pb2
 
-from data_prep.build import INT16, Prepared, RecordBuilder, Source, base_metadata
+from data_prep.build import RecordBuilder, base_metadata
 from data_prep.cinc2017 import rhythm_classes, rhythm_features
+from data_prep.shards import INT16, Prepared, Source
 from ecgjax.data.record_files import SPLITS, Column, dataset_dir
 from ecgjax.data.rhythms import FS_HZ, LEAD_NAMES
 from ecgjax.errors import InputError

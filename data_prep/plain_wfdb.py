@@ -14,6 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from data_prep.shards import GAIN
+from ecgjax.recordings import wfdb_plain
+from ecgjax.recordings.contents import FormatError
 
 _RECORD = re.compile(
     r"[-\w]+ (?P<n_sig>\d{1,4}) (?P<fs>\d{1,9}(?:\.\d{1,9})?) (?P<sig_len>\d{1,10})"
@@ -31,8 +33,9 @@ MAX_BYTES = 2**28
 
 MAX_HEADER_BYTES = 2**20
 
-MISSING = -(2**15)
-"""The value of a 16-bit sample that was not taken."""
+_FORMAT, _BITS = "16", 16
+MISSING = wfdb_plain.missing_value(_BITS)
+"""The value of a sample that was not taken."""
 
 
 class PlainRecord:
@@ -75,16 +78,11 @@ class PlainRecord:
     def calc_checksum(self, expanded: bool) -> list[int]:
         """Of each lead, modulo 2**16; a plain record reads the same `expanded` or not."""
         del expanded
-        return (self.d_signal.sum(axis=0, dtype=np.int64) % 2**16).tolist()
+        return wfdb_plain.checksums(self.d_signal).tolist()
 
     def dac(self) -> np.ndarray:
         """float64 [time, lead] in physical units, NaN where a sample is missing."""
-        physical = self.d_signal.astype(np.float64)
-        physical -= self.baseline
-        physical /= self.adc_gain
-        if self.d_signal.min() == MISSING:
-            physical[self.d_signal == MISSING] = np.nan
-        return physical
+        return wfdb_plain.physical(self.d_signal, self.baseline, self.adc_gain, _BITS)
 
 
 def read_plain(path: str) -> PlainRecord | None:
@@ -106,15 +104,12 @@ def read_plain(path: str) -> PlainRecord | None:
     if not (len(places) == 1 and fs and 0 < num_bytes <= MAX_BYTES and all(gains) and _has_time(record_line)):
         return None
     file_name, byte_offset = places.pop()
+    signal_file = os.path.join(os.path.dirname(path), file_name)
     try:
-        with open(os.path.join(os.path.dirname(path), file_name), "rb", buffering=0) as file:
-            file.seek(int(byte_offset or 0))
-            data = file.read(num_bytes)
-    except OSError:
+        samples = wfdb_plain.stored_samples(signal_file, _FORMAT, int(byte_offset or 0), sig_len, len(signal_lines))
+    except (OSError, FormatError):
         return None
-    if len(data) < num_bytes:
-        return None
-    return PlainRecord(fs, np.frombuffer(data, "<i2").reshape(sig_len, -1), signal_lines)
+    return PlainRecord(fs, samples, signal_lines)
 
 
 def _has_time(record_line: re.Match) -> bool:

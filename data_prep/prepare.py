@@ -31,6 +31,7 @@ BUILDERS = {
     "simulated_beats": "simulated_beats.SimulatedBeats",
     "simulated_hearts": "simulated_hearts.SimulatedHearts",
     "simulated_rhythms": "simulated_rhythms.SimulatedRhythms",
+    "labelled_folder": "labelled_folder.LabelledFolder",
 }
 """Dataset -> module and class of its builder, imported when asked for: what other builders need takes a second."""
 
@@ -88,7 +89,7 @@ def ensure_prepared(name: str, variant: str, data_dir: str) -> None:
         )
     # The simulator has all cores in one process; what is made from another dataset has one process a core.
     num_workers = (os.cpu_count() or 1) if builder_class.made_from(variant) else 1
-    prepare(name, variant, data_dir, Options(raw_dir=None, skip_bad=False, num_workers=num_workers))
+    prepare(name, variant, data_dir, Options(raw_dir=None, skip_bad=False, num_workers=num_workers, beam=None))
 
 
 def find_builder(name: str) -> type[RecordBuilder]:

@@ -17,17 +17,8 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from data_prep.build import (
-    RECORDS_PER_SHARD,
-    BadRecordError,
-    Prepared,
-    ReadEach,
-    RecordBuilder,
-    Source,
-    base_features,
-    base_metadata,
-    cut,
-)
+from data_prep.build import RecordBuilder, base_features, base_metadata
+from data_prep.shards import RECORDS_PER_SHARD, BadRecordError, Prepared, ReadEach, Source, cut
 from data_prep.wfdb_records import read_recording
 from ecgjax.errors import InputError
 

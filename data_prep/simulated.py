@@ -6,15 +6,8 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow_datasets as tfds
 
-from data_prep.build import (
-    RECORDS_PER_SHARD,
-    Prepared,
-    RecordBuilder,
-    Source,
-    base_features,
-    base_metadata,
-    to_units,
-)
+from data_prep.build import RecordBuilder, base_features, base_metadata
+from data_prep.shards import RECORDS_PER_SHARD, Prepared, Source, to_units
 from ecgjax.data.simulated import FS_HZ, SECONDS, SEED, record_id
 
 SPLIT_SIZES = {

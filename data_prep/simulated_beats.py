@@ -14,7 +14,8 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from data_prep.beat_records import beat_features, beats_of
-from data_prep.build import GAIN, Prepared, RecordBuilder, Source
+from data_prep.build import RecordBuilder
+from data_prep.shards import GAIN, Prepared, Source
 from ecgjax.data.heartbeats import BEFORE_SAMPLES, CUT_SAMPLES, FS_HZ, LEAD_NAMES, WINDOW_SAMPLES, windows
 from ecgjax.leads import LEADS
 

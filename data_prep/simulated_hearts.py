@@ -6,8 +6,9 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow_datasets as tfds
 
-from data_prep.build import Prepared, RecordBuilder, Source, base_features, base_metadata, to_units
+from data_prep.build import RecordBuilder, base_features, base_metadata
 from data_prep.intracardiac import heart_features
+from data_prep.shards import Prepared, Source, to_units
 from ecgjax.data.intracardiac import FS_HZ, VM_GAIN, activation_ms
 
 SEED = 20250415

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import tensorflow_datasets as tfds
 
-from data_prep.build import Prepared, RecordBuilder, Source, base_metadata, to_units
+from data_prep.build import RecordBuilder, base_metadata
 from data_prep.cinc2017 import rhythm_classes, rhythm_features
+from data_prep.shards import Prepared, Source, to_units
 from data_prep.stratified import stratified_parts
 from ecgjax.crossval import part_split
 from ecgjax.data.record_files import SPLITS

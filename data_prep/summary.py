@@ -11,6 +11,8 @@ MAX_ROWS = 12
 def print_summary(builder: RecordBuilder) -> None:
     """Prints the counts of a builder that has just prepared its dataset, and every record it left out."""
     tallies = builder.tallies
+    for line in builder.info.metadata.get("said", ()):
+        print(line)
     print(f"{builder.name}/{builder.variant} {builder.version} in {builder.data_path}")
     rows: list[tuple[str, list]] = [
         ("", list(tallies)),

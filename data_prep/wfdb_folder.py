@@ -10,17 +10,9 @@ from pathlib import Path
 
 import tensorflow_datasets as tfds
 
-from data_prep.build import (
-    RECORDS_PER_SHARD,
-    Prepared,
-    ReadEach,
-    RecordBuilder,
-    Source,
-    base_features,
-    base_metadata,
-    cut,
-)
+from data_prep.build import RecordBuilder, base_features, base_metadata
 from data_prep.ptbxl import read_table
+from data_prep.shards import RECORDS_PER_SHARD, Prepared, ReadEach, Source, cut
 from data_prep.wfdb_records import read_recording
 from ecgjax.errors import InputError
 

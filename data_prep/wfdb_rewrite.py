@@ -12,14 +12,18 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import wfdb
 
-from data_prep.build import BadRecordError
+from data_prep.shards import BadRecordError
 from data_prep.wfdb_records import check_checksums, units_per_mv
 from ecgjax.errors import InputError
 from ecgjax.leads import LEADS, canonical_lead
+
+if TYPE_CHECKING:
+    from ecgjax.placements.repair import Undoing  # at run time it brings JAX
 
 BITS = {"80": 8, "508": 8, "212": 12, "16": 16, "516": 16, "24": 24, "524": 24, "32": 32}
 """The storage formats that can be written, and how many bits a sample has; the least number says "missing"."""
@@ -134,6 +138,18 @@ def lead_channels(names: Sequence[str]) -> dict[str, int]:
             raise BadRecordError(f"lead {lead} is there twice")
         channel_of[lead] = channel
     return channel_of
+
+
+def new_leads(stored: StoredRecord, undoing: "Undoing") -> dict[str, NewLead]:
+    """What the leads become that `undoing` changes."""
+    computed_mv = undoing.apply(stored.signal_mv)
+    return {
+        lead: NewLead(LEADS[undoing.source[place]], int(undoing.sign[place]))
+        if undoing.sign[place]
+        else NewLead(lead, 1, computed_mv[:, place])
+        for place, lead in enumerate(LEADS)
+        if lead in undoing.changed
+    }
 
 
 def write_rewritten(stored: StoredRecord, new_leads: Mapping[str, NewLead], comment: str, folder: Path) -> list[Path]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import wfdb
 
-from data_prep.build import GAIN, INT16, BadRecordError, to_units
+from data_prep.shards import GAIN, INT16, BadRecordError, to_units
 from data_prep.wfdb_records import check_checksums, units_per_mv
 from data_prep.wfdb_rewrite import companions, filled_lines, lead_channels, read_files
 from ecgjax.errors import InputError

@@ -4,6 +4,8 @@ Everything linear (body, gain, electrode exchange) is composed into one 12x12 ma
 compiled step multiplies once. All functions are for one record; the step maps them over the batch by `vmap`.
 """
 
+from typing import Protocol
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -76,6 +78,28 @@ def vary_body(key: jax.Array, rotation_rad: float, elongation: float, displaceme
     heart = turn_heart(rotation_rad * turn, elongation * stretch)
     chest = displace_chest_electrodes(displacement * jnp.sqrt(0.5) * jnp.clip(common + single, -2.0, 2.0))
     return jnp.exp(gain * of_gain) * _TO_LEADS @ chest @ _TO_ELECTRODES @ heart
+
+
+class BodyOptions(Protocol):
+    """What `vary_body` asks for, as options of a task."""
+
+    @property
+    def rotation_rad(self) -> float: ...
+
+    @property
+    def elongation(self) -> float: ...
+
+    @property
+    def displacement(self) -> float: ...
+
+    @property
+    def gain(self) -> float: ...
+
+
+def another_body(key: jax.Array, options: BodyOptions) -> jax.Array | None:
+    """`vary_body` by the `options` of a task; None where all of them are 0."""
+    deviations = options.rotation_rad, options.elongation, options.displacement, options.gain
+    return vary_body(key, *deviations) if any(deviations) else None
 
 
 def electrode_noise(key: jax.Array, num_samples: int, sd_mv: float, on_leads: jax.Array) -> jax.Array:

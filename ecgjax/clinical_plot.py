@@ -33,7 +33,8 @@ def _draw_strip(axes: Axes, samples_mv: np.ndarray, fs_hz: float, start_mm: tupl
     """One lead `[time]` from `start_mm`, which is the left end of its resting level, its name at the top left."""
     left_mm, baseline_mm = start_mm
     x = left_mm + np.arange(len(samples_mv)) / fs_hz * MM_PER_S
-    y = baseline_mm + (samples_mv - np.median(samples_mv)) * MM_PER_MV
+    known = samples_mv[np.isfinite(samples_mv)]
+    y = baseline_mm + (samples_mv - (np.median(known) if len(known) else 0.0)) * MM_PER_MV
     axes.plot(x, y, color=INK, linewidth=0.7, solid_joinstyle="round", zorder=3)
     label = axes.text(left_mm + 1, baseline_mm + 8.5, name, fontsize=7.5, fontweight="bold", color=INK, zorder=2)
     label.set_bbox({"facecolor": PAPER, "edgecolor": "none", "alpha": 0.8, "pad": 0.8})

@@ -1,12 +1,11 @@
 """Cross-validation: several networks whose predictions are averaged, or a dataset that is tested fold by fold."""
 
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 from ml_collections import ConfigDict
 
-from ecgjax.data.records import Split
+from ecgjax.data.split import Split
 from ecgjax.data.stored import joined_signals
 from ecgjax.errors import InputError
 
@@ -36,18 +35,6 @@ def fold_split(everything: Split, fold: int, split: str) -> Split:
         return everything
     splits = np.array([part_split(part, fold) for part in range(NUM_PARTS)])
     return dataclasses.replace(everything.select(splits[everything.labels["part"]] == split), split=split)
-
-
-def member_runs(config: ConfigDict, workdir: Path) -> list[tuple[ConfigDict, Path]]:
-    """Config and folder of each network that a run trains: one, or `config.kfold` of them, each with its own seed."""
-    if not config.kfold:
-        return [(config, workdir)]
-    runs = []
-    for fold in range(config.kfold):
-        member = config.copy_and_resolve_references()
-        member.seed = config.seed + fold
-        runs.append((member, workdir / f"fold_{fold}"))
-    return runs
 
 
 def patient_folds(config: ConfigDict, train: Split, validation: Split) -> list[tuple[Split, Split]]:

@@ -12,8 +12,8 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from ecgjax.data.feed import Block, Feed
-from ecgjax.data.records import Split
 from ecgjax.data.resident import Resident, whole_record
+from ecgjax.data.split import Split
 from ecgjax.metrics import Metric
 from ecgjax.parallel import AXIS, Parallel, to_host
 from ecgjax.runlog import git_version, hardware, to_json
@@ -39,6 +39,13 @@ class Windows:
     num_samples: int
     stride: int
     combine: str
+
+
+def windows_of(config: ConfigDict) -> Windows | None:
+    """Those in which a trained run of `config` is shown a record; None for the whole record at once."""
+    fs_hz, options = config.preprocess.fs_hz, config.evaluation
+    crop, stride = round(config.data.crop_s * fs_hz), round(options.window_stride_s * fs_hz)
+    return Windows(crop, stride, options.window_combine) if stride else None
 
 
 def window_starts(record_samples: int, num_samples: int, stride: int) -> np.ndarray:

@@ -15,22 +15,23 @@ from ml_collections import ConfigDict
 
 import data_prep
 from ecgjax import finetune, models, state, tasks
+from ecgjax.bundled import VARIABLES, read_variables
 from ecgjax.checkpoints import Checkpoints
 from ecgjax.compilation_cache import keep_compiled
-from ecgjax.crossval import fold_split, member_runs
+from ecgjax.crossval import fold_split
 from ecgjax.data.feed import Feed, ResidentFeed, StreamedFeed
-from ecgjax.data.records import Split, load_split, open_split
+from ecgjax.data.records import load_split, open_split
 from ecgjax.data.resident import Resident, random_crop, resident
+from ecgjax.data.split import Split
 from ecgjax.data.stored import StoredSignals
 from ecgjax.errors import InputError
 from ecgjax.evaluate import COMBINES, Evaluator, Predictions, Windows
+from ecgjax.models import DTYPES
 from ecgjax.optimizers import build_optimizer, build_schedule
 from ecgjax.parallel import AXIS, Parallel, to_host
 from ecgjax.preprocess import Preprocess
 from ecgjax.tasks.task import Record, Task
-from ecgjax.workdir import CHECKPOINTS, predictions_file, read_arrays
-
-DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+from ecgjax.workdir import CHECKPOINTS, member_runs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,9 +56,10 @@ class Experiment:
         """The state before the first step, as host arrays."""
         # As `jax.random.key` takes a number of Python.
         fresh = to_host(self._created(np.int64(self.config.seed).astype(np.int32)))
-        if not self.config.init.workdir:
+        if not self.config.init:
             return fresh
-        variables = finetune.initial_variables(self.config, fresh.variables)
+        head = finetune.head_weights(self.config, self.task.num_outputs, self.signal_shape)
+        variables = finetune.initial_variables(self.config, fresh.variables, head)
         return fresh.replace(variables=variables, average=variables if self.config.ema_decay else {})
 
     @functools.cached_property
@@ -79,7 +81,9 @@ class Experiment:
         return state.num_parameters(self.abstract_state())
 
     def best_variables(self, workdir: Path) -> state.Variables:
-        """Those of the best checkpoint of the run in `workdir`, on every device."""
+        """Those of the best checkpoint of the run in `workdir`, or of its `variables.npz`, on every device."""
+        if (workdir / VARIABLES).exists():
+            return self.parallel.replicate(read_variables(workdir))
         with Checkpoints(workdir / CHECKPOINTS, self.config.to_dict(), writes=False) as checkpoints:
             best, _ = checkpoints.restore_best(self.abstract_state())
         return self.parallel.replicate(best.evaluated())
@@ -126,22 +130,6 @@ class Experiment:
     def predict(self, members: list[state.Variables], split: Split) -> tuple[Predictions, float]:
         """Predictions for every record and view of a split, averaged over `members`; records a second."""
         return self.evaluator.predict(members, self.feed(split), split)
-
-
-def tuned_task(task: Task, workdir: Path) -> Task:
-    """`task` as it is tuned on the validation predictions of the run in `workdir`, which one without need not have.
-
-    Raises:
-      InputError: the task is to be tuned, and the run has not got that far.
-    """
-    path = workdir / predictions_file("validation")
-    if path.exists():
-        return task.tuned(read_arrays(path))
-    try:
-        # A task that looks for predictions has something to tune.
-        return task.tuned({})
-    except KeyError as error:
-        raise InputError(f"there is no {path}, on which {task.name} is tuned", "finish the run first") from error
 
 
 def load(config: ConfigDict, split: str) -> Split:
@@ -242,7 +230,7 @@ def build(config: ConfigDict, train: Split) -> Experiment:
         task=task,
         module=module,
         schedule=schedule,
-        optimizer=finetune.thawing(build_optimizer(config.optimizer, schedule), config.init),
+        optimizer=finetune.thawing(build_optimizer(config.optimizer, schedule), config.freeze),
         parallel=parallel,
         crop_samples=crop_samples,
         signal_shape=jax.eval_shape(training_view, data)["signal_mv"].shape,

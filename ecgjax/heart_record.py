@@ -7,13 +7,14 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from data_prep.build import BadRecordError
+from data_prep.shards import BadRecordError
 from data_prep.wfdb_records import read_recording
 from ecgjax import experiment
 from ecgjax.beats import POWER_METRIC, BeatWindow, average_beat, find_beats
 from ecgjax.data.intracardiac import FS_HZ, NUM_SAMPLES, NUM_SITES, VM_GAIN
 from ecgjax.data.record_files import SPLITS
-from ecgjax.data.records import GAIN, INT16, Split
+from ecgjax.data.signals import INT16
+from ecgjax.data.split import GAIN, Split
 from ecgjax.errors import InputError
 from ecgjax.leads import LEADS
 from ecgjax.preprocess import Preprocess

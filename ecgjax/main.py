@@ -21,6 +21,9 @@ from ml_collections import ConfigDict, config_flags
 from ecgjax import cli, multihost
 from ecgjax.errors import InputError
 
+_LABELLED = "labelled"
+"""The task whose config is completed by the run that it begins with and by the user's folder."""
+
 _DIVERGED = 3
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "config file of a task, configs/TASK.py[:ARGS]")
@@ -34,8 +37,17 @@ def main() -> None:
     """Runs the config of the command line."""
     explain(sys.argv)
     multihost.start(_MULTIHOST.value)
-    config = _CONFIG.value
+    config = completed(_CONFIG.value)
     run(config, Path(_WORKDIR.value or f"runs/{config.task}"))
+
+
+def completed(config: ConfigDict) -> ConfigDict:
+    """The config of the command line with what its task finds out before a run begins."""
+    if config.task != _LABELLED:
+        return config
+    from ecgjax.tasks import labelled_setup  # noqa: PLC0415 - as below
+
+    return labelled_setup.completed(config, config_flags.get_override_values(flags.FLAGS["config"]))
 
 
 def run(config: ConfigDict, workdir: Path) -> None:

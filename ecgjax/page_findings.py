@@ -8,20 +8,16 @@ import numpy as np
 from ecgjax.errors import InputError
 from ecgjax.images.digitize import Digitised, Options, digitize
 from ecgjax.images.whole_record import WholeRecord, whole_record
-from ecgjax.leads import LEADS, LEADS_FROM_INDEPENDENT, LIMB_LEADS
+from ecgjax.leads import LEADS
 from ecgjax.placements import repair
 from ecgjax.placements.evidence import Evidence, load_evidence
 from ecgjax.placements.posterior import clinical_prior
+from ecgjax.quality.limb_laws import CONTRADICTED, limb_contradiction
 from ecgjax.record_reader import Diagnoses, LeadName, RecordReader, diagnose, load_reader, name_leads
 
 LEAST_LEGIBILITY = 0.6
 """Mean confidence that every lead must reach for a verdict: names that are assumed, and leads that contradict each
 other, stay below."""
-
-MOST_CONTRADICTION = 0.25
-"""Share of the limb leads' own deviation that the laws among them may leave unexplained for a verdict. No exchange of
-electrodes breaks these laws, but wrong names and wrong traces do: on pages read rightly it is below 0.16, with names in
-another order 0.5."""
 
 MADE_NOTE = "most leads stand on paper for a part of the time; their typical beats continue them"
 
@@ -154,34 +150,12 @@ def lead_legibility(digitised: Digitised) -> dict[str, float]:
     return {lead: legibility[lead] for lead in digitised.lead_names if lead in legibility}
 
 
-def limb_contradiction(signal_mv: np.ndarray) -> float:
-    """How far the limb leads of `[time, 12]`, NaN where they are not drawn, are from any two potentials that make them.
-
-    The root of the share of their power that the best I and II leave unexplained at each instant, where three or more
-    are drawn; levels do not count. 0 where there are never three.
-    """
-    limb_mv = signal_mv[:, : len(LIMB_LEADS)]
-    is_drawn = np.isfinite(limb_mv)
-    bits = is_drawn @ (1 << np.arange(len(LIMB_LEADS)))
-    unexplained = total = 0.0
-    for mask in np.unique(bits):
-        given = np.flatnonzero(mask >> np.arange(len(LIMB_LEADS)) & 1)
-        if len(given) < 3:
-            continue
-        part = limb_mv[bits == mask][:, given].astype(float)
-        part -= part.mean(axis=0)
-        from_two = LEADS_FROM_INDEPENDENT[given, :2]
-        rest = part - part @ (from_two @ np.linalg.pinv(from_two)).T
-        unexplained, total = unexplained + float(np.sum(rest**2)), total + float(np.sum(part**2))
-    return float(np.sqrt(unexplained / total)) if total else 0.0
-
-
 def _doubt(legibility: dict[str, float], contradiction: float) -> str:
     """What forbids a verdict on this page, if anything."""
     lead = min(legibility, key=lambda name: legibility[name])
     if legibility[lead] < LEAST_LEGIBILITY:
         return f"lead {lead} is read with a confidence of {legibility[lead]:.2f} only"
-    if contradiction > MOST_CONTRADICTION:
+    if contradiction > CONTRADICTED:
         return f"the limb leads contradict each other ({100 * contradiction:.0f} %): names or traces are wrong"
     return ""
 

@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 import wfdb
 
-from ecgjax.data.records import GAIN, INT16
+from ecgjax.data.signals import INT16
+from ecgjax.data.split import GAIN
 from ecgjax.errors import InputError
 from ecgjax.images.digitize import Digitised
 from ecgjax.images.lettering import text_coverage

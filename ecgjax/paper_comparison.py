@@ -16,12 +16,13 @@ from ml_collections import ConfigDict
 from ecgjax import metrics, tasks
 from ecgjax.analysis.markdown import table, value_and_interval
 from ecgjax.evaluate import Predictions, joined
-from ecgjax.experiment import build, load, tuned_task
+from ecgjax.experiment import build, load
 from ecgjax.metrics import McNemar, Metric
 from ecgjax.runlog import to_json
 from ecgjax.tasks.rhythm import Rhythm
 from ecgjax.tasks.rhythm_figures import paired_gains, rhythm_figures
 from ecgjax.train import train_and_evaluate
+from ecgjax.trained import tuned_task
 from ecgjax.workdir import predictions_file, read_arrays, read_config
 
 RAW = "raw"

@@ -10,7 +10,6 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pywt
 import scipy.signal
 from ml_collections import ConfigDict
 
@@ -69,7 +68,7 @@ class Preprocess:
 
     def num_samples(self, recorded: int, fs_hz: float) -> int:
         """Length of what `apply` makes of so many samples recorded at `fs_hz`."""
-        up, down = _ratio(fs_hz, self.fs_hz)
+        up, down = rate_ratio(fs_hz, self.fs_hz)
         return -(-recorded * up // down)
 
     def normalised(self, signal_mv: jax.Array) -> jax.Array:
@@ -85,10 +84,10 @@ def resample(signal_mv: np.ndarray, from_hz: float, to_hz: float) -> np.ndarray:
     """`[..., time, lead]` at another rate, by a polyphase filter with the mean level kept at the edges."""
     if from_hz == to_hz:
         return signal_mv
-    return scipy.signal.resample_poly(signal_mv, *_ratio(from_hz, to_hz), axis=-2, padtype="line")
+    return scipy.signal.resample_poly(signal_mv, *rate_ratio(from_hz, to_hz), axis=-2, padtype="line")
 
 
-def _ratio(from_hz: float, to_hz: float) -> tuple[int, int]:
+def rate_ratio(from_hz: float, to_hz: float) -> tuple[int, int]:
     """Of `to_hz` to `from_hz`, in lowest terms."""
     # Rates are read to a thousandth of a hertz: 257 Hz tapes exist, and 99.99 Hz is a rounded 100.
     up, down = round(to_hz * 1000), round(from_hz * 1000)
@@ -98,9 +97,18 @@ def _ratio(from_hz: float, to_hz: float) -> tuple[int, int]:
 
 def bandpass(signal_mv: np.ndarray, fs_hz: float, low_hz: float, high_hz: float) -> np.ndarray:
     """Second-order Butterworth, forwards and backwards, over `[..., time, lead]`."""
-    sections = scipy.signal.butter(2, (low_hz, high_hz), "bandpass", fs=fs_hz, output="sos")
-    pad = min(int(fs_hz / low_hz), signal_mv.shape[-2] - 1)
+    sections, pad = bandpass_sections(fs_hz, low_hz, high_hz), bandpass_padding(signal_mv.shape[-2], fs_hz, low_hz)
     return scipy.signal.sosfiltfilt(sections, signal_mv, axis=-2, padlen=pad)
+
+
+def bandpass_sections(fs_hz: float, low_hz: float, high_hz: float) -> np.ndarray:
+    """The filter's second-order sections `[section, 6]`."""
+    return scipy.signal.butter(2, (low_hz, high_hz), "bandpass", fs=fs_hz, output="sos")
+
+
+def bandpass_padding(num_samples: int, fs_hz: float, low_hz: float) -> int:
+    """Samples by which a record is continued at both ends while it is filtered."""
+    return min(int(fs_hz / low_hz), num_samples - 1)
 
 
 def wavelet_denoise(signal_mv: np.ndarray) -> np.ndarray:
@@ -109,6 +117,8 @@ def wavelet_denoise(signal_mv: np.ndarray) -> np.ndarray:
     Donoho and Johnstone, Biometrika 1994, 81(3):425-455, with sigma the mean absolute deviation of the finest
     details over 0.6745.
     """
+    import pywt  # noqa: PLC0415 - wavelets, which few preprocess with
+
     time = signal_mv.shape[-2]
     approximation, *details = pywt.wavedec(signal_mv, "db4", "periodic", level=pywt.dwt_max_level(time, "db4"), axis=-2)
     finest = details[-1]

@@ -10,14 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from ecgjax import leads
-from ecgjax.data.records import GAIN, Split
+from ecgjax.bundled import workdir_of
 from ecgjax.errors import InputError
 from ecgjax.evaluate import window_starts
-from ecgjax.experiment import build, tuned_task
 from ecgjax.lead_completion import completion_matrices, learnt_leads
 from ecgjax.preprocess import Preprocess
 from ecgjax.tasks.reconstruction import EVALUATED, RANDOM, Reconstruction
 from ecgjax.tasks.reconstruction_figures import named_for_set
+from ecgjax.trained import load_trained, tuned_task
 from ecgjax.workdir import RESULTS, read_config, read_results
 
 _WINDOWS_AT_ONCE = 16
@@ -76,7 +76,7 @@ class Rebuilder:
             total[:, start : start + length] += fade * window
             weight[start : start + length] += fade
         estimate = (total / weight)[:, :time]
-        gains, level = self._gains(given), estimate.mean(axis=1, keepdims=True)
+        gains, level = self.gains(given), estimate.mean(axis=1, keepdims=True)
         return level + gains * (estimate - level)
 
     def _in_batches(self, windows: np.ndarray) -> np.ndarray:
@@ -88,7 +88,7 @@ class Rebuilder:
             parts.append(np.asarray(self.apply(windows[filled])))
         return np.concatenate(parts)[: len(windows)]
 
-    def _gains(self, given: Sequence[str]) -> np.ndarray:
+    def gains(self, given: Sequence[str]) -> np.ndarray:
         """[8]: the factors of the evaluated set that leaves the same leads open; ones where there is none."""
         view = self._view(given)
         if view is None:
@@ -115,25 +115,25 @@ class Rebuilder:
 
 
 def load_rebuilder(workdir: Path) -> Rebuilder:
-    """The reconstruction run in `workdir`.
+    """The reconstruction run in `workdir`; `bundled` stands for that which comes with ecgjax.
 
     Raises:
       InputError: the folder holds no such run.
     """
+    workdir = workdir_of(workdir, "reconstruction")
     config = read_config(workdir)
     if config.task != "reconstruction":
         raise InputError(f"{workdir} holds a run of {config.task}", "give the folder of a reconstruction run")
-    ecg = np.zeros((1, round(config.data.seconds * config.preprocess.fs_hz), len(leads.LEADS)), np.int16)
-    ids = np.array(["blank"])
-    experiment = build(config, Split("blank", "test", ecg, GAIN, config.preprocess.fs_hz, leads.LEADS, ids, ids, {}))
-    members = jax.device_get(experiment.members(workdir))
-    task = tuned_task(experiment.task, workdir)
+    trained = load_trained(workdir)
+    task = tuned_task(trained.task, workdir)
     assert isinstance(task, Reconstruction)
 
     @jax.jit
-    def apply(shown: jax.Array) -> jax.Array:
-        outputs = [jnp.asarray(experiment.module.apply(variables, shown, is_training=False)) for variables in members]
+    def mean(members: list[Any], shown: jax.Array) -> jax.Array:
+        outputs = [jnp.asarray(trained.module.apply(variables, shown, is_training=False)) for variables in members]
         return jnp.mean(jnp.stack(outputs), axis=0, dtype=jnp.float32)
 
+    # Weights are an argument: as constants they would take long to compile.
+    members = jax.device_put(trained.members)
     results = read_results(workdir) if (workdir / RESULTS).exists() else {}
-    return Rebuilder(task, Preprocess.from_config(config), config.data.seconds, apply, results)
+    return Rebuilder(task, trained.preprocess, config.data.seconds, lambda shown: mean(members, shown), results)

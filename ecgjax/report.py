@@ -11,14 +11,28 @@ import numpy as np
 
 from ecgjax import metrics, plots
 from ecgjax.clinical_plot import clinical_figure
+from ecgjax.leads import LEADS
 from ecgjax.report_age import age_section
 from ecgjax.report_diagnosis import precision_recall_section
 from ecgjax.report_files import RunFiles, read_run
 from ecgjax.report_heart import heart_section
 from ecgjax.report_heartbeat import heartbeat_section
-from ecgjax.report_page import Section, definitions, folded, image, page, paragraph, side_by_side, table, tiles
+from ecgjax.report_page import (
+    Section,
+    definitions,
+    folded,
+    image,
+    page,
+    paragraph,
+    save_png,
+    side_by_side,
+    table,
+    tiles,
+)
 from ecgjax.report_reconstruction import reconstruction_section
 from ecgjax.report_rhythm import rhythm_section
+from ecgjax.viewer.document import escape
+from ecgjax.viewer.viewer import viewer
 
 _LABELS = {
     "auroc": "AUROC",
@@ -348,20 +362,20 @@ def _examples(run: RunFiles) -> Section | None:
     if "signal_mv" not in run.examples:
         return None
     e = run.examples
-    pictures = []
+    shown = []
     for k, signal_mv in enumerate(e["signal_mv"]):
         truth, prediction = (_class_name(run, e[key][k]) for key in ("truth", "prediction"))
-        right = truth == prediction
+        is_right = truth == prediction
         said = f"{prediction} ({100 * float(e['probability'][k]):.0f} %)"
-        note = f"✓ {said}" if right else f"✗ {said}, truth {truth}"
-        title = f"Record {e['record_ids'][k]}"
-        figure = clinical_figure(signal_mv, float(e["fs_hz"]), title, note, plots.GOOD if right else plots.BAD)
-        alt = f"{title}: truth {truth}, prediction {prediction}"
-        pictures.append(image(figure, run.figures_dir / f"example_{k + 1}.png", alt, css_class="paper"))
-    text = (
-        "At the upper right what the network says and how sure it is: green where it is right, red where it is wrong."
-    )
-    return Section("Examples", paragraph(text) + "".join(pictures))
+        note = f"✓ {said}" if is_right else f"✗ {said}, truth {truth}"
+        title, fs_hz = f"Record {e['record_ids'][k]}", float(e["fs_hz"])
+        figure = clinical_figure(signal_mv, fs_hz, title, note, plots.GOOD if is_right else plots.BAD)
+        save_png(figure, run.figures_dir / f"example_{k + 1}.png")
+        heading = f'{escape(title)} <span class="{"right" if is_right else "wrong"}">{escape(note)}</span>'
+        label = f"{title}: truth {truth}, prediction {prediction}"
+        shown.append(f"<h3>{heading}</h3>{viewer(signal_mv, fs_hz, LEADS, label=label)}")
+    text = "Beside each name what the network says and how sure it is: green where it is right, red where it is wrong."
+    return Section("Examples", paragraph(text) + "".join(shown))
 
 
 def _class_name(run: RunFiles, value: np.generic) -> str:

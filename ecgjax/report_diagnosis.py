@@ -19,8 +19,8 @@ _COLUMNS = 4
 def precision_recall_section(
     results: Mapping[str, Any], predictions: Mapping[str, np.ndarray], figures_dir: Path
 ) -> Section | None:
-    """None where the run is of another task, without predictions, or no record has any of the labels."""
-    if results["task"] != "diagnosis" or not predictions:
+    """None where a record has one label at most, without predictions, or where no record has any of the labels."""
+    if results["task"] not in ("diagnosis", "labelled") or not predictions or predictions["targets"].dtype != np.int8:
         return None
     names = [str(name) for name in predictions["class_names"]]
     is_class, scores = predictions["targets"].astype(bool), predictions["scores"]

@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import tqdm
 
-from ecgjax.data.records import Split
+from ecgjax.data.split import Split
 from ecgjax.metrics import Metric
 
 _SECONDS_BETWEEN_LINES = 10.0

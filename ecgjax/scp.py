@@ -9,7 +9,7 @@ import dataclasses
 
 import numpy as np
 
-from ecgjax.data.records import Split
+from ecgjax.data.split import Split
 from ecgjax.errors import InputError
 
 

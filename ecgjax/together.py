@@ -12,6 +12,7 @@ idle. A step on CPU does not, so that there the runs take turns with the same co
 import concurrent.futures
 import contextlib
 import dataclasses
+import functools
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,8 +25,8 @@ from ml_collections import ConfigDict
 
 from ecgjax import finetune
 from ecgjax.checkpoints import Checkpoints
-from ecgjax.data.records import Split
 from ecgjax.data.resident import BatchOrder, Resident
+from ecgjax.data.split import Split
 from ecgjax.experiment import Experiment, build, check
 from ecgjax.interrupt import DeferredSignals, StoppedError
 from ecgjax.optimizers import build_optimizer, build_schedule
@@ -70,18 +71,22 @@ def train_and_evaluate(members: Sequence[tuple[ConfigDict, Path]]) -> None:
 
     workdirs = [workdir for _, workdir in members]
     outcomes = train(experiments, workdirs, splits["train"], splits["validation"])
-    finished = []
+    finished: dict[Path, Callable[[dict[str, Any]], dict[str, Any]]] = {}
     for experiment, workdir, outcome in zip(experiments, workdirs, outcomes, strict=True):
         if isinstance(outcome, DivergedError):
             say(f"left out, since it diverged: {outcome}")
             continue
         best = [experiment.best_variables(workdir)]
         predictions = {split: experiment.predict(best, splits[split])[0] for split in ("validation", "test")}
-        finished.append((experiment.config, workdir, experiment.task, splits, predictions, outcome))
+        of_run = experiment.config, workdir, experiment.task, splits["test"], predictions, outcome
+        finished[workdir] = functools.partial(score, *of_run)
+    if not finished:
+        return
+    rivals = experiments[0].task.rivals(splits["train"], splits["test"])
     # Most of it is work of one core each.
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        scored = list(pool.map(lambda of_run: score(*of_run), finished))
-    for (_, workdir, *_), results in zip(finished, scored, strict=True):
+        scored = list(pool.map(lambda score_run: score_run(rivals), finished.values()))
+    for workdir, results in zip(finished, scored, strict=True):
         report(workdir, results)
 
 
@@ -247,7 +252,7 @@ def _step(experiment: Experiment) -> Callable[[TrainState, tuple[Resident, dict]
             if experiment.config.optimizer.weight_decay > 0:
                 config.optimizer.weight_decay = values["weight_decay"]
         schedule = build_schedule(config.schedule, config.num_steps)
-        optimizer = finetune.thawing(build_optimizer(config.optimizer, schedule), config.init)
+        optimizer = finetune.thawing(build_optimizer(config.optimizer, schedule), config.freeze)
         own = dataclasses.replace(experiment, config=config, schedule=schedule, optimizer=optimizer)
         return own.train_step()(state, data, batch)
 

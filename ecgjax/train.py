@@ -12,10 +12,11 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
+from ecgjax import tensorboard
 from ecgjax.checkpoints import Checkpoints
-from ecgjax.crossval import member_runs, patient_folds
-from ecgjax.data.records import Split
+from ecgjax.crossval import patient_folds
 from ecgjax.data.resident import BatchOrder
+from ecgjax.data.split import Split
 from ecgjax.errors import InputError
 from ecgjax.evaluate import Predictions, figures, joined, results_of
 from ecgjax.experiment import Experiment, build, check, load
@@ -26,6 +27,7 @@ from ecgjax.report import write_report
 from ecgjax.runlog import MetricsLog, ProgressBar, results_table, say, summary, to_json, write_json
 from ecgjax.state import TrainState
 from ecgjax.tasks.task import Task
+from ecgjax.tensorboard import EventFiles
 from ecgjax.workdir import (
     CHECKPOINTS,
     METRICS,
@@ -34,6 +36,7 @@ from ecgjax.workdir import (
     check_workdir,
     examples_file,
     is_scored,
+    member_runs,
     open_workdir,
     predictions_file,
     read_results,
@@ -53,6 +56,8 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> dict[str, Any
     """
     workdir = Path(workdir)
     check(config)
+    if config.tensorboard:
+        tensorboard.check_installed()
     check_workdir(workdir, config)
     if is_scored(workdir):
         say(f"{workdir} holds a finished run: nothing to train")
@@ -91,22 +96,26 @@ def _train_and_score(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         held_out.append(experiment.predict(members[-1:], fold_validation)[0])
 
     predictions = {"validation": joined(held_out), "test": experiment.predict(members, splits["test"])[0]}
-    return score(config, workdir, experiment.task, splits, predictions, total)
+    rivals = experiment.task.rivals(splits["train"], splits["test"])
+    return score(config, workdir, experiment.task, splits["test"], predictions, total, rivals)
 
 
 def score(
     config: ConfigDict,
     workdir: Path,
     task: Task,
-    splits: Mapping[str, Split],
+    test: Split,
     predictions: Mapping[str, Predictions],
     total: "Progress",
+    rivals: dict[str, Any],
 ) -> dict[str, Any]:
-    """Judges the `predictions` for the validation and test split and fills `workdir`; returns its `results.json`."""
-    test = splits["test"]
+    """Judges the `predictions` for the validation and test split, beside those of the `rivals`, and fills `workdir`.
+
+    Returns its `results.json`.
+    """
     task = task.tuned(predictions["validation"])
     metrics = figures(task, predictions["test"], config.num_bootstrap)
-    baselines = task.baselines(splits["train"], test, predictions["test"], config.num_bootstrap)
+    baselines = task.baselines(rivals, test, predictions["test"], config.num_bootstrap)
     records_per_s = total.steps_per_s() * config.batch_size
     results = results_of(config, test, metrics, baselines, wall_s=total.wall_s, records_per_s=records_per_s)
     if config.kfold:
@@ -224,7 +233,9 @@ class Training:
         self._experiment = experiment
         self._checkpoints = checkpoints
         self._workdir = workdir
-        self._log = MetricsLog(workdir / METRICS, self.step)
+        self._logs: list[MetricsLog | EventFiles] = [MetricsLog(workdir / METRICS, self.step)]
+        if self.config.tensorboard:
+            self._logs.append(EventFiles(workdir / tensorboard.FOLDER, self.step, self.config))
         self._validation = _drawn(validation, self.config.evaluation.max_records, self.config.seed)
         self._validation_feed = experiment.feed(self._validation)
         self._predict = experiment.evaluator.predict
@@ -271,7 +282,7 @@ class Training:
         with self._pause():
             predictions, _ = self._predict([self.state.evaluated()], self._validation_feed, self._validation)
             metrics = figures(self._experiment.task, predictions, num_bootstrap=0)
-        self._log.write(self.step, "validation", {name: metric.value for name, metric in metrics.items()})
+        self._write(self.step, "validation", {name: metric.value for name, metric in metrics.items()})
 
         stopping_rank = _rank(metrics, config.early_stopping, "early_stopping")
         progress.num_waited += 1
@@ -287,6 +298,10 @@ class Training:
         progress.best_rank, progress.best_step = rank, self.step
         return True
 
+    def _write(self, step: int, split: str, figures: dict[str, float]) -> None:
+        for log in self._logs:
+            log.write(step, split, figures)
+
     def _read_figures(self) -> None:
         """Logs the figures that wait to be read; raises DivergedError where they tell of one."""
         if self._unread is None:
@@ -294,7 +309,7 @@ class Training:
         (step, on_device), self._unread = self._unread, None
         values = {name: value.item() for name, value in to_host(on_device).items()}
         self._check_finite(values.pop("bad_step"))
-        self._log.write(step, "train", values)
+        self._write(step, "train", values)
         since_step, since = self._timed_from
         num_steps = self.progress.timed_steps + max(step - since_step, 0)
         seconds = self.progress.timed_s + time.perf_counter() - since

@@ -7,7 +7,8 @@ import numpy as np
 
 from ecgjax import leads, metrics
 from ecgjax.data import intracardiac
-from ecgjax.data.records import INT16, Split
+from ecgjax.data.signals import INT16
+from ecgjax.data.split import Split
 from ecgjax.evaluate import Predictions
 from ecgjax.leads import LEADS, PLACEMENTS
 from ecgjax.metrics import Metric

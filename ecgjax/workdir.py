@@ -69,6 +69,18 @@ def read_results(workdir: Path) -> dict[str, Any]:
     return json.loads((workdir / RESULTS).read_text())
 
 
+def member_runs(config: ConfigDict, workdir: Path) -> list[tuple[ConfigDict, Path]]:
+    """Config and folder of each network that a run trains: one, or `config.kfold` of them, each with its own seed."""
+    if not config.kfold:
+        return [(config, workdir)]
+    runs = []
+    for fold in range(config.kfold):
+        member = config.copy_and_resolve_references()
+        member.seed = config.seed + fold
+        runs.append((member, workdir / f"fold_{fold}"))
+    return runs
+
+
 def is_scored(workdir: Path) -> bool:
     """Whether the run is trained and its test results are written."""
     names = (RESULTS, predictions_file("validation"), predictions_file("test"))

@@ -22,15 +22,16 @@ from ecgjax.analysis.comparison import Answers, Comparison
 from ecgjax.analysis.markdown import table, value_and_interval
 from ecgjax.analysis.subgroups import Association, Subgroup
 from ecgjax.crossval import joined
-from ecgjax.data.records import Split
+from ecgjax.data.split import Split
 from ecgjax.errors import InputError
 from ecgjax.evaluate import Predictions
-from ecgjax.experiment import load, tuned_task
+from ecgjax.experiment import load
 from ecgjax.leads import LEADS
 from ecgjax.metrics import Metric
 from ecgjax.runlog import to_json, write_json
 from ecgjax.tasks.lead_id_figures import exchanged_pairs, lead_confusion
 from ecgjax.tasks.task import Task
+from ecgjax.trained import tuned_task
 from ecgjax.workdir import predictions_file, read_arrays, read_config
 
 _HEADLINES = (

@@ -35,7 +35,7 @@ from ecgjax.benchmark.machine import Machine, load_average
 from ecgjax.benchmark.tables import Row, figures, to_markdown
 from ecgjax.benchmark.worker import Settings
 from ecgjax.errors import InputError
-from ecgjax.experiment import DTYPES
+from ecgjax.models import DTYPES
 from ecgjax.parallel import SHARDINGS
 from ecgjax.runlog import write_json
 

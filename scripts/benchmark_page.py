@@ -21,7 +21,7 @@ from absl import flags
 from ml_collections import ConfigDict
 
 from ecgjax import cli, experiment, leads
-from ecgjax.data.records import Split
+from ecgjax.data.split import Split
 from ecgjax.errors import InputError
 from ecgjax.images.damage import LEVELS, damage, random_damage
 from ecgjax.images.digitize import FIND_ALL

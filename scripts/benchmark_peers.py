@@ -44,10 +44,11 @@ import torch
 from absl import flags
 from ml_collections import ConfigDict
 
-from ecgjax import cli, experiment, tasks
+from ecgjax import cli, experiment, models, tasks
 from ecgjax.analysis.markdown import table
-from ecgjax.data.records import Split
+from ecgjax.benchmark.steps import TrainingRun
 from ecgjax.data.resident import BatchOrder
+from ecgjax.data.split import Split
 from ecgjax.errors import InputError
 from ecgjax.runlog import hardware, write_json
 from scripts.peers.trainer import WAYS, Trainer
@@ -62,7 +63,7 @@ _PUBLISHED = flags.DEFINE_bool("published", False, "the published network of the
 _DATA_DIR = flags.DEFINE_string("data_dir", "", "where the prepared dataset lies; TFDS's own default otherwise")
 _DATASET = flags.DEFINE_string("dataset", "simulated", "dataset, and other arguments of the config after commas")
 _DEVICE = flags.DEFINE_enum("device", "cpu", ("cpu", "cuda"), "where to train")
-_DTYPE = flags.DEFINE_enum("dtype", "float32", tuple(experiment.DTYPES), "what networks compute in")
+_DTYPE = flags.DEFINE_enum("dtype", "float32", tuple(models.DTYPES), "what networks compute in")
 _DISPATCH = flags.DEFINE_integer("steps_per_dispatch", 1, "steps of ecgjax in one compiled call", lower_bound=1)
 _BLOCKS = flags.DEFINE_integer("blocks", 15, "timed blocks of each", lower_bound=3)
 _STEPS = flags.DEFINE_integer("steps", 20, "steps in a block", lower_bound=1)
@@ -75,7 +76,7 @@ class Contestant(Protocol):
     """Somebody who trains."""
 
     def train(self, steps: range) -> Any:
-        """Does these steps, and returns when they are done."""
+        """Does these steps, which follow those before, and returns when they are done."""
 
     def cpu_s(self) -> float:
         """Processor time so far."""
@@ -84,17 +85,11 @@ class Contestant(Protocol):
 class Here:
     """The step that `python -m ecgjax.main` runs with `config`."""
 
-    def __init__(self, config: ConfigDict, train: Split, order: BatchOrder):
-        ours = experiment.build(config, train)
-        self._feed, self._order, self._dispatch = ours.feed(train), order, config.steps_per_dispatch
-        self._step = ours.parallel.compile(ours.train_step(), donate=True, cut_data=self._feed.cuts_data)
-        self._state = ours.parallel.replicate(ours.initial_state())
+    def __init__(self, config: ConfigDict, train: Split):
+        self._run = TrainingRun(experiment.build(config, train), train)
 
     def train(self, steps: range) -> None:
-        starts = steps[:: self._dispatch]
-        for data, batch in self._feed(len(starts), lambda i: {"index": self._order.indices(starts[i], self._dispatch)}):
-            self._state, _ = self._step(self._state, data, batch)
-        jax.block_until_ready(self._state)
+        self._run.train(len(steps))
 
     def cpu_s(self) -> float:
         return time.process_time()
@@ -119,10 +114,10 @@ def contestant(task: str, name: str) -> tuple[Contestant, int]:
     """One that is ready to train, and the size of its batches."""
     published = _PUBLISHED.value and name != DEFAULT
     config, train = loaded(task, published)
+    if name in (HERE, DEFAULT):
+        return Here(config, train), config.batch_size
     weights = tasks.build(config).sampling_weights(train)
     order = BatchOrder(len(train), config.batch_size, config.seed, weights)
-    if name in (HERE, DEFAULT):
-        return Here(config, train, order), config.batch_size
     torch.manual_seed(config.seed)
     peer = peer_of(task, published).build(config, train)
     return Trainer(peer, order, config, name.removeprefix("torch "), _DEVICE.value), config.batch_size

@@ -23,6 +23,7 @@ from absl import flags
 
 from ecgjax import cli, leads, plots
 from ecgjax.analysis.markdown import table, value_and_interval
+from ecgjax.bundled import workdir_of
 from ecgjax.errors import InputError
 from ecgjax.metrics import Metric
 from ecgjax.placements import held_out
@@ -167,7 +168,7 @@ def drawn(parts: Sequence[Part], max_records: int, seed: int) -> list[Part]:
 def main() -> None:
     """Runs the benchmark of the command line."""
     given = flags.FLAGS
-    workdir = Path(given.workdir)
+    workdir = workdir_of(given.workdir, "reversal")
     num_bootstrap = read_config(workdir).num_bootstrap
     parts = drawn(held_out.parts(workdir, given.split, given.dataset, given.data_dir), given.max_records, given.seed)
     counted, trials = run(
@@ -187,7 +188,7 @@ def main() -> None:
             *(part for kind, by_group in by_prior.items() for part in _tables(kind, by_group, groups)),
         ]
     )
-    output = Path(given.output or workdir / f"swaps_{given.split}")
+    output = Path(given.output or Path(given.workdir) / f"swaps_{given.split}")
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:

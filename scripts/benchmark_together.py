@@ -27,6 +27,7 @@ from ml_collections import ConfigDict
 
 from ecgjax import cli, experiment, main, together
 from ecgjax.analysis.markdown import table
+from ecgjax.benchmark.steps import TrainingRun
 from ecgjax.data.resident import BatchOrder
 from ecgjax.runlog import hardware, write_json
 
@@ -54,13 +55,7 @@ def contestants(config: ConfigDict, num_runs: int) -> dict[str, Callable[[int, i
     weights = first.task.sampling_weights(train)
     orders = [BatchOrder(len(train), config.batch_size, own.seed, weights) for own in configs]
     data = first.resident(train)
-    step, state = parallel.compile(first.train_step(), donate=True), parallel.replicate(first.initial_state())
-
-    def solo(begin: int, end: int) -> None:
-        nonlocal state
-        for number in range(begin * num_runs, end * num_runs):
-            state, _ = step(state, data, parallel.shard({"index": orders[0].indices(number, 1)}))
-        jax.block_until_ready(state)
+    alone = TrainingRun(first, train)
 
     def side_by_side(way: type[together.SideBySide]) -> Callable[[int, int], None]:
         states = way(built, {n: parallel.replicate(run.initial_state()) for n, run in enumerate(built)}, data)
@@ -72,7 +67,11 @@ def contestants(config: ConfigDict, num_runs: int) -> dict[str, Callable[[int, i
 
         return block
 
-    return {_SOLO: solo, "in turn": side_by_side(together.InTurn), "mapped": side_by_side(together.Mapped)}
+    return {
+        _SOLO: lambda begin, end: alone.train((end - begin) * num_runs),
+        "in turn": side_by_side(together.InTurn),
+        "mapped": side_by_side(together.Mapped),
+    }
 
 
 def time_steps(config: ConfigDict) -> dict[str, dict[str, Any]]:

@@ -28,7 +28,7 @@ from absl import flags
 from ml_collections import ConfigDict
 
 from ecgjax import cli, experiment, main, multihost, tasks
-from ecgjax.data.records import Split
+from ecgjax.data.split import Split
 from ecgjax.elimination import one_network, retrained
 from ecgjax.elimination.figures import draw
 from ecgjax.elimination.outcome import Outcome

@@ -17,8 +17,9 @@ from absl import flags
 from ecgjax import cli
 from ecgjax.errors import InputError
 from ecgjax.evaluate import figures, results_of
-from ecgjax.experiment import build, load, tuned_task
+from ecgjax.experiment import build, load
 from ecgjax.runlog import results_table, write_json
+from ecgjax.trained import tuned_task
 from ecgjax.workdir import read_config
 
 

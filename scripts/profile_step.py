@@ -10,7 +10,6 @@ what `dispatch` shows; XLA may fuse what crosses their borders, so that they nee
 a few whole steps, for Perfetto or TensorBoard.
 """
 
-import copy
 import dataclasses
 import sys
 import time
@@ -25,13 +24,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from absl import flags
-from ml_collections import ConfigDict
 
 from ecgjax import cli, main
 from ecgjax.analysis.markdown import table
-from ecgjax.benchmark.cases import RANDOM_CHANGES
-from ecgjax.data.records import Split
-from ecgjax.data.resident import BatchOrder, Resident, random_crop
+from ecgjax.benchmark.cases import without_random_changes
+from ecgjax.benchmark.steps import TrainingRun
+from ecgjax.data.resident import Resident, random_crop
+from ecgjax.data.split import Split
 from ecgjax.errors import InputError
 from ecgjax.experiment import Experiment, build, check, load
 from ecgjax.state import TrainState
@@ -100,23 +99,6 @@ class Parts:
         return jax.tree.map(lambda old, new: old + (1 - decay) * (new - old), state.average, state.variables)
 
 
-def whole_step(experiment: Experiment, split: Split) -> Run:
-    """What training runs, with its own data and state."""
-    parallel, config = experiment.parallel, experiment.config
-    state, data = parallel.replicate(experiment.initial_state()), experiment.resident(split)
-    step = parallel.compile(experiment.train_step(), donate=True)
-    order = BatchOrder(len(split), config.batch_size, config.seed, experiment.task.sampling_weights(split))
-    number = 0
-
-    def run() -> Any:
-        nonlocal state, number
-        state, figures = step(state, data, parallel.shard({"index": order.indices(number, 1)}))
-        number += 1
-        return figures
-
-    return run
-
-
 def parts_of(experiment: Experiment, unchanged: Experiment, split: Split) -> dict[str, Run]:
     """Name -> a call of each part."""
     parallel = experiment.parallel
@@ -153,15 +135,6 @@ def timed(runs: dict[str, Run], rounds: int) -> dict[str, np.ndarray]:
     return {name: 1e3 * np.array(times[_WARM_UP:]) for name, times in taken.items()}
 
 
-def without_random_changes(config: ConfigDict) -> ConfigDict:
-    """A copy with all options at 0 that change training records at random."""
-    config = copy.deepcopy(config)
-    options = config[config.task]
-    for name in set(RANDOM_CHANGES) & set(options):
-        options[name] = 0.0
-    return config
-
-
 def report(taken: dict[str, np.ndarray]) -> str:
     """The table, and the share of random changes below it, with 5th and 95th percentile."""
     medians = {name: np.median(times, axis=0) for name, times in taken.items()}
@@ -186,7 +159,7 @@ def profile() -> None:
         raise InputError(f"steps_per_dispatch is {config.steps_per_dispatch}", "set it to 1: single steps are timed")
     split = load(config, "train")
     experiment, unchanged = build(config, split), build(without_random_changes(config), split)
-    runs = {WHOLE: whole_step(experiment, split), UNCHANGED: whole_step(unchanged, split)}
+    runs = {WHOLE: TrainingRun(experiment, split).call, UNCHANGED: TrainingRun(unchanged, split).call}
     taken = timed(runs | parts_of(experiment, unchanged, split), _ROUNDS.value)
     print(report(taken))
     device = jax.devices()[0].device_kind

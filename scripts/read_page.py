@@ -26,9 +26,10 @@ from absl import flags
 from ecgjax import cli, page_output
 from ecgjax.errors import InputError
 from ecgjax.images.digitize import FIND_ALL, Options
-from ecgjax.images.picture_files import find_pictures, read_pictures, record_name
+from ecgjax.images.picture_files import find_pictures, read_pictures
 from ecgjax.page_findings import Readers, load_readers, read_page
 from ecgjax.placements import repair
+from ecgjax.recordings.write_wfdb import record_name
 
 
 def pages(source: Path) -> Iterator[tuple[str, np.ndarray | InputError]]:

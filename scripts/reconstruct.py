@@ -22,59 +22,25 @@ No file is overwritten. Exit status 2 and one line for bad input.
 
 from pathlib import Path
 
-import numpy as np
 from absl import flags
 
-from data_prep.build import BadRecordError
+from data_prep.shards import BadRecordError
 from data_prep.wfdb_twelve import PartialRecord, check_free, read_partial, write_twelve
 from ecgjax import cli, heart_reconstruction, leads
+from ecgjax.api.reconstruct import complete, completion_notes
 from ecgjax.errors import InputError
 from ecgjax.heart_pictures.interpolation import METHODS
 from ecgjax.heart_record import from_dataset, from_recording
-from ecgjax.lead_completion import completion_matrices
 from ecgjax.leads import LEADS
-from ecgjax.preprocess import resample
 from ecgjax.rebuilder import Rebuilder, load_rebuilder
 from ecgjax.workdir import CONFIG, read_config
 
 
-def twelve_leads(partial: PartialRecord, rebuilder: Rebuilder) -> np.ndarray:
-    """All leads `[time, 12]` in mV at the record's own rate, given leads as they are."""
-    preprocess = rebuilder.preprocess
-    seen = preprocess.apply(partial.signal_mv, partial.fs_hz)
-    estimate = resample(rebuilder.estimate(seen[None], partial.given)[0], preprocess.fs_hz, partial.fs_hz)
-    # Rates need not divide: the last sample may be missing, or there may be one too many.
-    time = len(partial.signal_mv)
-    estimate = np.pad(estimate[:time], ((0, max(time - len(estimate), 0)), (0, 0)), "edge")
-    from_given, from_estimate = completion_matrices(partial.given)
-    return partial.signal_mv @ from_given.T + estimate @ from_estimate.T
-
-
 def comments(partial: PartialRecord, rebuilder: Rebuilder) -> list[str]:
     """What the header says of the leads."""
-    known = leads.derivable(partial.given)
-    derived = [lead for lead in known if lead not in partial.given]
-    rebuilt = [lead for lead in LEADS if lead not in known]
-    expected = rebuilder.expected(partial.given)
-    lines = [f"ecgjax given: {', '.join(partial.given)}"]
-    if derived:
-        lines.append(f"ecgjax by algebra from the given leads: {', '.join(derived)}")
-    for lead in rebuilt:
-        if lead in expected:
-            found = expected[lead]
-            figures = f"expected r {found['pearson_r']:.3f}, error {found['rmse_mv']:.3f} mV"
-            lines.append(f"ecgjax rebuilt by a network, an estimate and no recording: {lead} ({figures})")
-        else:
-            lines.append(f"ecgjax rebuilt by a network, an estimate and no recording: {lead}")
-    if expected:
-        judged_on = f"{rebuilder.results['dataset']} {rebuilder.results['split']}"
-        lines.append(f"ecgjax: expected figures are those of the run's records, {judged_on}")
-    if rebuilt:
-        preprocess = rebuilder.preprocess
-        band = "" if preprocess.filter == "none" else f", {preprocess.low_hz:g}-{preprocess.high_hz:g} Hz"
-        rate = "" if preprocess.fs_hz == partial.fs_hz else f", resampled to {partial.fs_hz:g} Hz"
-        lines.append(f"ecgjax: rebuilt leads are of {preprocess.fs_hz:g} Hz{band}{rate}")
-    return lines
+    notes = completion_notes(partial.given, partial.fs_hz, rebuilder)
+    of_leads = ("given", "by algebra", "rebuilt by")
+    return [f"ecgjax{' ' if note.startswith(of_leads) else ': '}{note}" for note in notes]
 
 
 def main() -> None:
@@ -98,7 +64,8 @@ def complete_leads(workdir: Path) -> None:
         rebuilder = load_rebuilder(workdir)
         if len(leads.derivable(partial.given)) < len(LEADS):
             rebuilder.check(partial.given)
-        written = write_twelve(partial, twelve_leads(partial, rebuilder), comments(partial, rebuilder), output)
+        whole_mv = complete(partial.signal_mv, partial.fs_hz, partial.given, rebuilder)
+        written = write_twelve(partial, whole_mv, comments(partial, rebuilder), output)
     except BadRecordError as error:
         raise InputError(f"{path}: {error}", "restore the record") from None
     except OSError as error:

@@ -22,7 +22,8 @@ from ml_collections import ConfigDict
 
 from ecgjax import cli, leads, metrics
 from ecgjax.analysis.markdown import table, value_and_interval
-from ecgjax.data.records import INT16, Split
+from ecgjax.data.signals import INT16
+from ecgjax.data.split import Split
 from ecgjax.errors import InputError
 from ecgjax.evaluate import Predictions
 from ecgjax.experiment import Experiment, build, load

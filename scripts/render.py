@@ -27,7 +27,7 @@ import numpy as np
 import tqdm
 from absl import flags
 
-from data_prep.build import BadRecordError
+from data_prep.shards import BadRecordError
 from data_prep.wfdb_records import asked_records, check_checksums, read_digital, units_per_mv
 from ecgjax import cli
 from ecgjax.errors import InputError

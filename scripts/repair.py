@@ -1,7 +1,7 @@
 """Puts 12-lead WFDB records right whose cables were exchanged.
 
-    python scripts/repair.py --workdir=RUN (--record=FILE.hea | --folder=DIR) --output=DIR
-        [--prevalence=0.02] [--threshold=0.7] [--dry_run] [--skip_bad]
+    python scripts/repair.py [--workdir=RUN] (--record=FILE.hea | --folder=DIR) --output=DIR
+        [--prevalence=0.1] [--threshold=0.5] [--dry_run] [--skip_bad]
 
 Any rate, unit, order and spelling of the leads. Says on one line what was found in each record, and writes those that
 are repaired to the output folder, in the format they came in: untouched leads, other channels, comments and annotations
@@ -19,12 +19,13 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from data_prep.build import BadRecordError
+from data_prep.shards import BadRecordError
 from data_prep.wfdb_records import asked_records
-from data_prep.wfdb_rewrite import NewLead, StoredRecord, check_free, read_stored, write_rewritten
+from data_prep.wfdb_rewrite import check_free, new_leads, read_stored, write_rewritten
 from ecgjax import cli
+from ecgjax.api.check import PREVALENCE, THRESHOLD
+from ecgjax.bundled import BUNDLED
 from ecgjax.errors import InputError
-from ecgjax.leads import LEADS
 from ecgjax.placements import repair
 from ecgjax.placements.evidence import Evidence, load_evidence
 from ecgjax.placements.posterior import clinical_prior, placement
@@ -37,18 +38,6 @@ def find(record: str | None, folder: str | None, output: Path | None) -> list[tu
     if record is None and folder is not None and output is not None:
         cli.check_outside(output, Path(folder))
     return asked_records(record, folder)
-
-
-def new_leads(stored: StoredRecord, undoing: repair.Undoing) -> dict[str, NewLead]:
-    """What the changed leads become."""
-    computed_mv = undoing.apply(stored.signal_mv)
-    return {
-        lead: NewLead(LEADS[undoing.source[place]], int(undoing.sign[place]))
-        if undoing.sign[place]
-        else NewLead(lead, 1, computed_mv[:, place])
-        for place, lead in enumerate(LEADS)
-        if lead in undoing.changed
-    }
 
 
 def log_line(record_id: str, result: repair.Repair, written: list[Path]) -> dict[str, Any]:
@@ -143,12 +132,12 @@ def _check_single(path: Path, output: Path | None) -> None:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("workdir", None, "folder of the reversal run that gives the evidence", required=True)
+    flags.DEFINE_string("workdir", BUNDLED, "folder of a reversal run, or the network that comes with ecgjax")
     flags.DEFINE_string("record", None, "header of one record")
     flags.DEFINE_string("folder", None, "folder of records; all in it and below")
     flags.DEFINE_string("output", None, "folder for repaired records and the log")
-    flags.DEFINE_float("prevalence", 0.02, "records that are wired wrongly, as is expected before looking at them")
-    flags.DEFINE_float("threshold", repair.THRESHOLD, "probability from which a verdict is given, not 'cannot tell'")
+    flags.DEFINE_float("prevalence", PREVALENCE, "records that are wired wrongly, as is expected before they are seen")
+    flags.DEFINE_float("threshold", THRESHOLD, "probability from which a verdict is given, not 'cannot tell'")
     flags.DEFINE_bool("dry_run", False, "say what would be done and write nothing")
     flags.DEFINE_bool("skip_bad", False, "pass over broken records")
     cli.run(main)

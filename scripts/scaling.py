@@ -63,11 +63,11 @@ class Way:
 def ways(batch_size: int, counts: Sequence[int]) -> list[Way]:
     """Weak and strong scaling over processes with a core each, and the same batch cut between forced devices.
 
-    The first of each kind is what the others are compared with.
+    The first with a core for each process, and the first without, are what the others are compared with.
     """
     return [
         *(Way("weak", batch_size * count, count, 1, True) for count in counts),
-        *(Way("strong", batch_size, count, 1, True) for count in counts),
+        *(Way("strong", batch_size, count, 1, True) for count in counts[1:]),
         *(Way("devices", batch_size, 1, count, False) for count in counts),
     ]
 
@@ -130,7 +130,7 @@ def _answer(process: subprocess.Popen) -> dict[str, float]:
 def measured(
     network: str, batch_size: int, counts: Sequence[int], num_rounds: int, num_steps: int
 ) -> list[dict[str, Any]]:
-    """Step times of all ways, each with its records a second over those of the first of its kind, by core or in all."""
+    """Step times of all ways, each with its records a second over those of the way that it is compared with."""
     kinds = ways(batch_size, counts)
     groups = []
     for way in kinds:
@@ -142,7 +142,7 @@ def measured(
         group.close()
     found = []
     for place, way in enumerate(kinds):
-        first = next(k for k, other in enumerate(kinds) if other.name == way.name)
+        first = next(k for k, other in enumerate(kinds) if other.is_pinned == way.is_pinned)
         gains = [way.batch_size / kinds[first].batch_size * row[first] / row[place] for row in times]
         if way.is_pinned:
             gains = [gain / way.num_processes for gain in gains]

@@ -25,6 +25,7 @@ from absl import flags
 
 from ecgjax import cli, plots
 from ecgjax.analysis.markdown import table
+from ecgjax.bundled import workdir_of
 from ecgjax.clinical_plot import clinical_figure
 from ecgjax.errors import InputError
 from ecgjax.placements import held_out, repair
@@ -192,8 +193,8 @@ def _section(rank: int, entry: Found, folder: Path) -> Section:
 def main() -> None:
     """Lists the suspects of the command line."""
     given = flags.FLAGS
-    workdir = Path(given.workdir)
-    output = Path(given.output or workdir / f"suspects_{given.split}")
+    workdir = workdir_of(given.workdir, "reversal")
+    output = Path(given.output or Path(given.workdir) / f"suspects_{given.split}")
     if not 0 < given.probability <= 1:
         raise InputError(f"--probability is {given.probability}", "give one above 0 and up to 1")
     log_prior = clinical_prior(given.prevalence).log_prior()

@@ -72,7 +72,7 @@ def run_command() -> None:
     given = flags.FLAGS
     multihost.start(given.multihost)
     workdir = Path(given.workdir or f"runs/{given.config.task}_sweep")
-    runs = plan.plan(given.config, settings_of_flags(), _seeds(), workdir)
+    runs = plan.plan(main.completed(given.config), settings_of_flags(), _seeds(), workdir)
     jobs = training.jobs(runs, given.together)
     if given.count:
         print(len(jobs))

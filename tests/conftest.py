@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import browser
 import pytest
 from absl import flags
 
@@ -46,6 +47,16 @@ def sample_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no sample data in {folder}; set ECGJAX_TEST_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator["browser.Browser"]:
+    """A headless Chromium to click through pages; the tests of it that a worker has share one."""
+    executable = browser.find()
+    if executable is None:
+        pytest.skip(f"no browser: none of {', '.join(browser.NAMES)} is installed")
+    with browser.started(executable) as tab:
+        yield tab
 
 
 @pytest.fixture

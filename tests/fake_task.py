@@ -18,7 +18,7 @@ import pytest
 from configs import common
 from data_prep.serialize import serialize
 from ecgjax import experiment, train
-from ecgjax.data.records import Split
+from ecgjax.data.split import Split
 from ecgjax.data.stored import StoredSignals
 from ecgjax.metrics import Metric
 from ecgjax.preprocess import Preprocess
@@ -84,10 +84,13 @@ class FakeTask:
     def examples(self, split: Split, predictions: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         return {"signal_mv": split.ecg[:2] / split.gain, "record_ids": predictions["record_ids"][:4:2]}
 
+    def rivals(self, train: Split, test: Split) -> dict[str, float]:
+        return {"chance": 0.5}
+
     def baselines(
-        self, train: Split, test: Split, predictions: dict[str, np.ndarray], num_bootstrap: int
+        self, rivals: dict[str, float], test: Split, predictions: dict[str, np.ndarray], num_bootstrap: int
     ) -> dict[str, dict[str, Metric]]:
-        return {"chance": {"accuracy": Metric(0.5, None, len(test.record_ids))}}
+        return {name: {"accuracy": Metric(share, None, len(test.record_ids))} for name, share in rivals.items()}
 
 
 class FakeNetwork(nn.Module):

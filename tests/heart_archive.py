@@ -6,7 +6,7 @@ import numpy as np
 
 from data_prep.intracardiac import FILE_ELECTRODES
 from ecgjax.data.intracardiac import FS_HZ, NUM_SAMPLES, NUM_SITES, REST_MV, SITES, VM_GAIN, activation_ms
-from ecgjax.data.records import Split
+from ecgjax.data.split import Split
 from ecgjax.leads import ELECTRODES, LEADS, LEADS_FROM_ELECTRODES
 
 _RNG = np.random.default_rng(0)

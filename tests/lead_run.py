@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 
 from configs import twelve_leads
 from ecgjax import experiment, leads, train
-from ecgjax.data.records import Split
+from ecgjax.data.split import Split
 from ecgjax.elimination import sweep
 from ecgjax.elimination.sweep import Network
 from ecgjax.scp import SIX

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ecgjax import leads
-from ecgjax.data.records import Split
+from ecgjax.data.split import Split
 from ecgjax.placements.evidence import Evidence
 from ecgjax.placements.posterior import NUM_HYPOTHESES, matrices
 from ecgjax.preprocess import Preprocess

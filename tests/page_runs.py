@@ -13,7 +13,7 @@ import numpy as np
 from configs import diagnosis, lead_id
 from ecgjax import experiment, leads
 from ecgjax.checkpoints import Checkpoints
-from ecgjax.data.records import Split
+from ecgjax.data.split import Split
 from ecgjax.leads import LEADS
 from ecgjax.placements import posterior
 from ecgjax.placements.evidence import Evidence

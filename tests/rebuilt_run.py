@@ -12,7 +12,7 @@ import numpy as np
 from configs import reconstruction as config_file
 from ecgjax import augment, experiment, leads
 from ecgjax.checkpoints import Checkpoints
-from ecgjax.data.records import Split
+from ecgjax.data.split import Split
 from ecgjax.runlog import write_json
 from ecgjax.workdir import CHECKPOINTS, CONFIG
 

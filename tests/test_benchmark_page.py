@@ -7,7 +7,7 @@ import pytest
 
 from configs import diagnosis
 from ecgjax import leads, tasks
-from ecgjax.data.records import Split
+from ecgjax.data.split import Split
 from ecgjax.errors import InputError
 from ecgjax.leads import LEADS
 from ecgjax.placements import repair

@@ -7,7 +7,7 @@ import pytest
 
 from ecgjax import tasks
 from ecgjax.errors import InputError
-from ecgjax.experiment import tuned_task
+from ecgjax.trained import tuned_task
 from ecgjax.workdir import predictions_file, write_arrays
 
 

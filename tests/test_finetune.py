@@ -31,9 +31,9 @@ def source(tmp_path_factory):
 
 def further(source, **changes):
     config = fake_task.fake_config()
-    config.init.workdir = str(source)
+    config.init = str(source)
     for name, value in changes.items():
-        config.init[name] = value
+        config.freeze[name] = value
     return config
 
 
@@ -41,7 +41,7 @@ def test_begins_with_the_weights_of_the_run_as_far_as_they_fit(source):
     learnt = best_variables(source)
     fresh = jax.tree.map(lambda x: np.full_like(x, 7), learnt)
     fresh["params"]["Dense_1"]["kernel"] = np.full((8, 5), 7, np.float32)
-    found = finetune.initial_variables(further(source), fresh)
+    found = finetune.initial_variables(further(source), fresh, ())
     np.testing.assert_array_equal(found["params"]["Dense_0"]["kernel"], learnt["params"]["Dense_0"]["kernel"])
     np.testing.assert_array_equal(
         found["batch_stats"]["BatchNorm_0"]["mean"], learnt["batch_stats"]["BatchNorm_0"]["mean"]
@@ -49,9 +49,22 @@ def test_begins_with_the_weights_of_the_run_as_far_as_they_fit(source):
     assert (found["params"]["Dense_1"]["kernel"] == 7).all()
 
 
-def test_frozen_weights_stay_until_they_thaw(source, tmp_path):
+def test_an_output_for_other_labels_begins_at_zero(source, monkeypatch):
+    learnt = best_variables(source)
+    fresh = jax.tree.map(np.ones_like, learnt)
+    head = ("Dense_1/kernel", "Dense_1/bias")
+    same = finetune.initial_variables(further(source), fresh, head)["params"]
+    np.testing.assert_array_equal(same["Dense_1"]["kernel"], learnt["params"]["Dense_1"]["kernel"])
+    monkeypatch.setattr(finetune, "_answers_alike", lambda config, source: False)
+    other = finetune.initial_variables(further(source), fresh, head)["params"]
+    assert not other["Dense_1"]["kernel"].any()
+    np.testing.assert_array_equal(other["Dense_0"]["kernel"], learnt["params"]["Dense_0"]["kernel"])
+
+
+@pytest.mark.parametrize("steps", [10_000, finetune.ALWAYS])
+def test_frozen_weights_stay_until_they_thaw(source, tmp_path, steps):
     learnt = best_variables(source)["params"]
-    config = further(source, frozen="Dense_0", frozen_steps=10_000)
+    config = further(source, weights="Dense_0", steps=steps)
     with fake_task.installed():
         train_and_evaluate(config, tmp_path)
     found = best_variables(tmp_path)["params"]
@@ -60,8 +73,8 @@ def test_frozen_weights_stay_until_they_thaw(source, tmp_path):
 
 
 def test_they_move_from_the_step_on_that_is_named():
-    options = common.base().init
-    options.frozen, options.frozen_steps = "^body", 2
+    options = common.base().freeze
+    options.weights, options.steps = "^body", 2
     params = {"body": jnp.ones(3), "head": jnp.ones(3)}
     optimizer = finetune.thawing(optax.sgd(0.1), options)
     state, moves = optimizer.init(params), []
@@ -76,17 +89,17 @@ def test_a_run_that_has_seen_the_tested_records_is_refused(source, field, value)
     config = further(source)
     config.data[field] = value
     with pytest.raises(InputError, match=f"trained with data.{field}=.* may have seen"):
-        finetune.initial_variables(config, best_variables(source))
+        finetune.initial_variables(config, best_variables(source), ())
 
 
 def test_mistakes_are_told_in_one_line(source, tmp_path):
     with pytest.raises(InputError, match="no weight of .* fits"):
-        finetune.initial_variables(further(source), {"params": {"other": np.zeros(2)}})
+        finetune.initial_variables(further(source), {"params": {"other": np.zeros(2)}}, ())
     with pytest.raises(InputError, match=r"there is no .*config\.json"):
-        finetune.initial_variables(further(tmp_path), {})
-    options = further(source, frozen="(", frozen_steps=1).init
+        finetune.initial_variables(further(tmp_path), {}, ())
+    options = further(source, weights="(", steps=1).freeze
     with pytest.raises(InputError, match="no regular expression"):
         finetune.thawing(optax.sgd(0.1), options)
-    options.frozen = "nothing"
+    options.weights = "nothing"
     with pytest.raises(InputError, match="names no weight; use one of head"):
         finetune.thawing(optax.sgd(0.1), options).init({"head": np.zeros(2)})

@@ -6,6 +6,7 @@ import threading
 import time
 from pathlib import Path
 
+import jax
 import pytest
 from fake_task import assert_close_logs, fake_config, fake_load
 from processes import environments, start_all
@@ -102,6 +103,7 @@ def test_one_process_starts_nothing(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(multihost, "Lifeline", pytest.fail)
     multihost.start(wanted=False)
+    assert not jax.distributed.is_initialized()
 
 
 NUM_STEPS = 400

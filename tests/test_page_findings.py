@@ -12,7 +12,7 @@ from ecgjax.images.digitize import FIND_ALL, digitize
 from ecgjax.images.page import CLINICAL, FORMATS
 from ecgjax.images.render import render
 from ecgjax.leads import LEADS
-from ecgjax.page_findings import Readers, limb_contradiction, read_page
+from ecgjax.page_findings import Readers, read_page
 from ecgjax.placements import repair
 from ecgjax.placements.posterior import clinical_prior
 from ecgjax.record_reader import load_reader
@@ -135,19 +135,6 @@ def test_names_that_break_the_laws_among_limb_leads_get_no_verdict(readers, page
     assert findings.contradiction > 0.35
     assert findings.repair.verdict == repair.CANNOT_TELL
     assert "the limb leads contradict each other" in findings.repair.sentence
-
-
-@pytest.mark.parametrize("placement", leads.PLACEMENTS, ids=lambda placement: placement.name)
-def test_no_exchange_of_electrodes_is_a_contradiction(placement):
-    neutral_mv = 0.1 * np.random.default_rng(0).normal(size=len(TRUE))
-    page = np.where(np.arange(12) == 4, np.nan, placement.apply(TRUE, neutral_mv) + np.linspace(0, 1, 12))
-    assert limb_contradiction(page) < 1e-6
-
-
-def test_fewer_than_three_limb_leads_contradict_nothing():
-    page = np.full(TRUE.shape, np.nan)
-    page[:, :2] = TRUE[:, 3:5]
-    assert limb_contradiction(page) == 0
 
 
 def test_leads_that_cannot_be_had_leave_no_verdict_and_no_diagnosis(readers, page_of, drawn):

@@ -98,7 +98,9 @@ def test_reversal_report_has_every_section(reported):
         "Examples",
         "How it was made",
     ]
-    assert [b"<svg" in svg for svg in pictures(page)] == [True] * 7
+    assert [b"<svg" in svg for svg in pictures(page)] == [True] * 5
+    assert page.count('<div class="ecg">') == 2
+    assert len(page) < 3e6
     pngs = {png.name for png in (reported / "figures").iterdir()}
     assert pngs == {
         *("learning_curves.png", "confusion.png", "recall_by_class.png", "ppv.png", "calibration.png"),
@@ -117,14 +119,15 @@ def test_reversal_report_has_every_section(reported):
 
 def test_report_is_one_valid_file_without_links(reported):
     page = (reported / "report.html").read_text()
-    assert not re.search(r"<script|<link|@import|url\(|https?://", page)
+    assert not re.search(r"<script src|@import|url\(|https?://", page)
+    assert "default-src 'none'" in html.unescape(page)
     assert "&lt;/script&gt;&lt;b&gt;" in page
     open_tags = []
 
     class Balanced(html.parser.HTMLParser):
         def handle_starttag(self, tag, attrs):
-            assert not {"src", "href"} & {k for k, v in attrs if not v.startswith("data:")}
-            if tag not in ("meta", "img"):
+            assert not {"src", "href"} & {k for k, v in attrs if not (v or "").startswith("data:")}
+            if tag not in ("meta", "img", "link"):
                 open_tags.append(tag)
 
         def handle_endtag(self, tag):
@@ -132,6 +135,30 @@ def test_report_is_one_valid_file_without_links(reported):
 
     Balanced().feed(page)
     assert not open_tags
+
+
+@pytest.mark.parametrize(("width", "is_dark"), [(1200, False), (360, True)])
+def test_a_browser_clicks_through_it_without_an_error(chromium, reported, width, is_dark):
+    page = reported / "report.html"
+    chromium.open(page.as_uri(), width=width, is_dark=is_dark)
+    assert chromium.evaluate("document.documentElement.dataset.ready") == "2"
+    assert chromium.evaluate("document.documentElement.scrollWidth") == width
+    first = chromium.evaluate("document.querySelector('canvas').toDataURL()")
+    clicked = chromium.evaluate(
+        "(() => { const all = [...document.querySelectorAll('button, summary')];"
+        "const some = all.filter((button) => button.textContent !== 'Reset'); some.forEach((button) => button.click());"
+        "return some.map((button) => button.textContent); })()"
+    )
+    assert clicked.count("12 × 1") == 2
+    assert "Configuration" in clicked
+    assert chromium.evaluate("document.querySelector('canvas').toDataURL()") != first
+    seen = chromium.evaluate("[...document.images].every((image) => image.complete && image.naturalWidth > 100)")
+    assert seen
+    page_is_dark = chromium.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
+    # The theme was switched once, from that of the system to light.
+    assert not page_is_dark
+    assert chromium.errors == []
+    assert chromium.requests == [f"GET {page.as_uri()}"]
 
 
 def test_the_same_files_give_the_same_page(reported):

@@ -61,7 +61,6 @@ def test_ways_share_the_same_work():
     assert [(way.name, way.batch_size, way.num_processes, way.num_devices) for way in found] == [
         ("weak", 32, 1, 1),
         ("weak", 64, 2, 1),
-        ("strong", 32, 1, 1),
         ("strong", 32, 2, 1),
         ("devices", 32, 1, 1),
         ("devices", 32, 1, 2),

@@ -5,7 +5,7 @@ import pytest
 
 from data_prep.ptbxl import read_statements
 from ecgjax import leads, scp
-from ecgjax.data.records import Split
+from ecgjax.data.split import Split
 from ecgjax.errors import InputError
 
 # Published with the benchmark (Strodthoff et al., IEEE J Biomed Health Inform 2021, 25:1519, table I).

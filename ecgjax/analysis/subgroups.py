@@ -12,7 +12,7 @@ import numpy as np
 import scipy.stats
 
 from ecgjax.data.record_files import dataset_dir
-from ecgjax.data.records import Split
+from ecgjax.data.split import Split
 from ecgjax.errors import InputError
 
 SUPERCLASSES = ("NORM", "MI", "STTC", "CD", "HYP")

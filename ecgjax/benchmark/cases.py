@@ -1,5 +1,6 @@
 """What is measured: every task and network as its config has it, and one option varied at a time."""
 
+import copy
 import dataclasses
 import importlib
 from collections.abc import Sequence
@@ -107,11 +108,16 @@ class Case:
         config.compilation_cache_dir = ""
         if self.batch_size:
             config.batch_size = config.evaluation.batch_size = self.batch_size
-        options = config[self.task]
-        for name in RANDOM_CHANGES if not self.augmented else ():
-            if name in options:
-                options[name] = 0.0
-        return config
+        return config if self.augmented else without_random_changes(config)
+
+
+def without_random_changes(config: ConfigDict) -> ConfigDict:
+    """A copy with all options at 0 that change training records at random."""
+    config = copy.deepcopy(config)
+    options = config[config.task]
+    for name in set(RANDOM_CHANGES) & set(options):
+        options[name] = 0.0
+    return config
 
 
 def _config(task: str, model: str) -> ConfigDict:

@@ -14,7 +14,7 @@ import jaxlib
 import numpy as np
 from jax.extend import backend
 
-from ecgjax.experiment import DTYPES
+from ecgjax.models import DTYPES
 from ecgjax.runlog import git_version, hardware
 
 _SMALLEST, _LARGEST = 1024, 16384

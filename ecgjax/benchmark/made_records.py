@@ -9,7 +9,7 @@ import numpy as np
 
 from ecgjax import leads
 from ecgjax.data import heartbeats, intracardiac, rhythms
-from ecgjax.data.records import GAIN, Split
+from ecgjax.data.split import GAIN, Split
 from ecgjax.errors import InputError
 
 _NUM_DIFFERENT = 32

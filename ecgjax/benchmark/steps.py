@@ -11,8 +11,8 @@ import numpy as np
 from ecgjax.benchmark.cost import Arguments, Cost, shapes, step_cost
 from ecgjax.benchmark.timing import Block
 from ecgjax.data.feed import Feed
-from ecgjax.data.records import Split
 from ecgjax.data.resident import BatchOrder
+from ecgjax.data.split import Split
 from ecgjax.evaluate import make_evaluation_step
 from ecgjax.experiment import Experiment
 
@@ -78,28 +78,50 @@ class Steps:
         )
 
 
-def training(built: Experiment, split: Split) -> Steps:
-    """Optimiser steps, `steps_per_dispatch` in a call."""
-    config, parallel, num_steps = built.config, built.parallel, built.config.steps_per_dispatch
-    feed = built.feed(split)
-    step = parallel.compile(built.train_step(), donate=True, cut_data=feed.cuts_data)
-    state = parallel.replicate(built.initial_state())
-    order = BatchOrder(len(split), config.batch_size, config.seed, built.task.sampling_weights(split))
-    batches = feed(_ENDLESS, lambda number: {"index": order.indices(number * num_steps, num_steps)})
-    arguments = state, *next(iter(feed(1, lambda number: {"index": order.indices(0, 1)})))
-    cost = _cost(built, feed, step, arguments, config.batch_size)
+class TrainingRun:
+    """Training without its log, validations and checkpoints: step after step from the first one on.
 
-    def call() -> Any:
-        nonlocal state
-        state, figures = step(state, *next(batches))
+    Attributes:
+      num_steps: `steps_per_dispatch`, those of one call.
+      feed: brings the records.
+      step: the compiled step.
+      state: after the last call.
+    """
+
+    def __init__(self, built: Experiment, split: Split):
+        config, parallel = built.config, built.parallel
+        self.num_steps = config.steps_per_dispatch
+        self.feed = built.feed(split)
+        self.step = parallel.compile(built.train_step(), donate=True, cut_data=self.feed.cuts_data)
+        self.state = parallel.replicate(built.initial_state())
+        self.order = BatchOrder(len(split), config.batch_size, config.seed, built.task.sampling_weights(split))
+        self._batches = self.feed(_ENDLESS, self._block)
+
+    def _block(self, number: int) -> dict[str, np.ndarray]:
+        return {"index": self.order.indices(number * self.num_steps, self.num_steps)}
+
+    def call(self) -> Any:
+        """The figures of the next steps, which may still be under way."""
+        self.state, figures = self.step(self.state, *next(self._batches))
         return figures
 
+    def train(self, num_steps: int) -> None:
+        """Does so many steps, a multiple of those of a call, and returns when they are done."""
+        for _ in range(0, num_steps, self.num_steps):
+            self.call()
+        jax.block_until_ready(self.state)
+
+
+def training(built: Experiment, split: Split) -> Steps:
+    """Optimiser steps, `steps_per_dispatch` in a call."""
+    config, run = built.config, TrainingRun(built, split)
+    arguments = run.state, *next(iter(run.feed(1, lambda number: {"index": run.order.indices(0, 1)})))
     return Steps(
-        call,
-        cost,
-        num_steps=num_steps,
-        num_records=num_steps * config.batch_size,
-        lead_in=config.data.batches_ahead if feed.cuts_data else 0,
+        run.call,
+        _cost(built, run.feed, run.step, arguments, config.batch_size),
+        num_steps=run.num_steps,
+        num_records=run.num_steps * config.batch_size,
+        lead_in=config.data.batches_ahead if run.feed.cuts_data else 0,
     )
 
 

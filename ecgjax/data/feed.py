@@ -6,8 +6,8 @@ from typing import Protocol
 import jax
 import numpy as np
 
-from ecgjax.data.records import Split
 from ecgjax.data.resident import Resident, resident
+from ecgjax.data.split import Split
 from ecgjax.parallel import Parallel, Tree
 
 Block = dict[str, np.ndarray]

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ecgjax.data.records import Split
+from ecgjax.data.split import Split
 
 Resident = dict
 """`{"ecg": int16 [record, time, lead], "num_samples": int32 [record] (before the zeros that pad it), "gain": float32

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ecgjax.data.records import Split
+from ecgjax.data.split import Split
 
 NAME = "simulated"
 

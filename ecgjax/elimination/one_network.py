@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ecgjax.data.records import Split
+from ecgjax.data.split import Split
 from ecgjax.elimination import stability, subsets
 from ecgjax.elimination.curves import Curve, Judge, along, wearables
 from ecgjax.elimination.outcome import Outcome, order_arrays, validation_arrays

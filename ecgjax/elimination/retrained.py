@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from ml_collections import ConfigDict
 
-from ecgjax.data.records import Split
+from ecgjax.data.split import Split
 from ecgjax.elimination import stability, subsets
 from ecgjax.elimination.curves import Judge, along
 from ecgjax.elimination.outcome import Outcome, order_arrays

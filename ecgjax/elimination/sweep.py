@@ -13,8 +13,8 @@ from ml_collections import ConfigDict
 from numpy.typing import ArrayLike
 
 from ecgjax.augment import show_leads
-from ecgjax.data.records import Split
 from ecgjax.data.resident import Resident, whole_record
+from ecgjax.data.split import Split
 from ecgjax.elimination import subsets
 from ecgjax.elimination.scoring import Criterion
 from ecgjax.errors import InputError

@@ -10,9 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from ecgjax.crossval import member_runs
-from ecgjax.data.records import Split
 from ecgjax.data.resident import Resident, whole_record
+from ecgjax.data.split import Split
 from ecgjax.errors import InputError
 from ecgjax.evaluate import joined
 from ecgjax.experiment import Experiment, build, load
@@ -20,7 +19,7 @@ from ecgjax.parallel import Parallel, to_host
 from ecgjax.runlog import git_version, hardware, write_json
 from ecgjax.state import Variables
 from ecgjax.tasks.task import Record, Task
-from ecgjax.workdir import read_config, write_arrays
+from ecgjax.workdir import member_runs, read_config, write_arrays
 
 EXAMPLES_AT_ONCE = 32
 """On each device; gradients of recurrent networks over whole signals take a hundred megabytes an example."""

@@ -15,7 +15,7 @@ from ecgjax.images import clearing, labels, layout, tracing
 from ecgjax.images.ink_runs import Runs, find_runs, pen_width_px
 from ecgjax.images.page import LeadBox
 from ecgjax.images.straighten import StraightPage, straight_page
-from ecgjax.leads import LEADS
+from ecgjax.leads import IDENTITIES, LEADS
 
 WORKING_PX_PER_MM = (6.0, 12.0)
 """Resolutions outside of this range are brought into it by a whole factor."""
@@ -32,8 +32,8 @@ LEVEL_MM = 0.7
 BRIDGED_CONFIDENCE = 0.3
 """The longest break in a line that is bridged, how level its end must be to be drawn out, and how sure both is."""
 
-IDENTITIES = ((("II", 1.0), ("I", -1.0), ("III", -1.0)), (("aVR", 1.0), ("aVL", 1.0), ("aVF", 1.0)))
-"""Sums of leads that are zero at every instant (Einthoven, Goldberger), however the electrodes are exchanged."""
+TRACED_TOGETHER = IDENTITIES[:2]
+"""Of leads that stand one above another on most pages."""
 
 BROKEN = 0.6
 """Share of the leads' own deviation that such a sum may reach on a page that was read rightly."""
@@ -301,16 +301,16 @@ def _bridged(y_px: np.ndarray, confidence: np.ndarray, px_per_mm: float) -> tupl
 def _check_identities(signal_mv: np.ndarray, confidence: np.ndarray, lead_names: tuple[str, ...]) -> list[str]:
     """Lowers the confidence in leads that do not add up, in place, and says so."""
     warnings = []
-    for identity in IDENTITIES:
-        if not all(lead in lead_names for lead, _ in identity):
+    for identity in TRACED_TOGETHER:
+        if not identity.keys() <= set(lead_names):
             continue
-        index = [lead_names.index(lead) for lead, _ in identity]
-        part = signal_mv[:, index] * [weight for _, weight in identity]
+        index = [lead_names.index(lead) for lead in identity]
+        part = signal_mv[:, index] * list(identity.values())
         part = part[np.isfinite(part).all(1)]
         if len(part) < 50:
             continue
         rest = float(np.std(part.sum(1)) / max(np.sqrt(np.mean(np.var(part, axis=0))), 1e-6))
         if rest > BROKEN:
             confidence[:, index] *= BROKEN_CONFIDENCE
-            warnings.append(f"{', '.join(lead for lead, _ in identity)} do not add up ({100 * rest:.0f} % is left)")
+            warnings.append(f"{', '.join(identity)} do not add up ({100 * rest:.0f} % is left)")
     return warnings

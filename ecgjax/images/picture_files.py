@@ -1,6 +1,5 @@
 """Pictures from files: scans and photographs, and the pages of PDF documents."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,11 +32,6 @@ def find_pictures(source: Path) -> list[Path]:
     if not found:
         raise InputError(f"no picture in {source} or below", f"give files that end in {', '.join(SUFFIXES)}")
     return found
-
-
-def record_name(name: str) -> str:
-    """The name of a picture as that of a WFDB record, with what is not allowed there replaced."""
-    return re.sub(r"[^A-Za-z0-9_-]", "_", name)
 
 
 def read_pictures(path: Path) -> Iterator[tuple[str, np.ndarray]]:

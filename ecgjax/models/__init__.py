@@ -36,6 +36,9 @@ from ecgjax.models.uresnet import UResNet
 from ecgjax.models.xresnet1d import XResNet1D
 from ecgjax.options import fitting_options
 
+DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+"""What networks compute in, by name."""
+
 
 def _placement_net(options: ConfigDict, num_outputs: int, dtype: jnp.dtype, axis_name: str | None) -> nn.Module:
     return PlacementNet(num_outputs=num_outputs, dtype=dtype, **options.to_dict())

@@ -7,6 +7,9 @@ of the input exchanges the scores exactly where placements form a group. Placeme
 neutral electrode cannot be undone; there one of I, II and III is flat, and their powers are the evidence.
 """
 
+import functools
+import itertools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -23,16 +26,38 @@ _UNDO = np.stack([p.inverse.matrix[_INDEPENDENT] for p in leads.PLACEMENTS if no
 """[placement, independent lead, lead]"""
 
 
-def _decoys() -> np.ndarray:
-    """[decoy, lead, lead]: ways to undo what is none of the placements, a half of them exchanges of limb and chest."""
-    limb_chest = [leads.swap((limb, chest)) for limb in leads.LIMB_ELECTRODES for chest in leads.PRECORDIAL_LEADS]
-    rng = np.random.default_rng(0)
-    orders = [[*leads.LIMB_ELECTRODES, *rng.permutation(leads.PRECORDIAL_LEADS)] for _ in limb_chest]
-    wrong = limb_chest + [leads.permutation(order) for order in orders]
-    return np.stack([placement.inverse.matrix for placement in wrong]).astype(np.float32)
+_SHARES = (0.5, 0.35, 0.15)
+"""Of the decoys that are drawn: single exchanges, two of them at once, other orders of the chest."""
 
 
-_DECOYS = _decoys()
+@functools.cache
+def _decoys() -> tuple[np.ndarray, np.ndarray]:
+    """[decoy, lead, lead]: ways to undo what is none of the placements; and the chance of each, [decoy].
+
+    A half of the draws are single exchanges. What is left of one where another is undone tells exchanges of a limb and
+    a chest cable from each other; orders of the chest are the rest.
+    """
+    swaps = [_order(leads.swap(pair)) for pair in itertools.combinations(leads.ELECTRODES, 2)]
+    known = {_order(placement) for placement in leads.PLACEMENTS if not placement.uses_neutral}
+    chest = itertools.permutations(range(len(leads.LIMB_ELECTRODES), len(leads.ELECTRODES)))
+    groups = []
+    for drawn in (swaps, [_after(one, other) for one in swaps for other in swaps], [(0, 1, 2, *six) for six in chest]):
+        groups.append(sorted(set(drawn) - known))
+        known |= set(drawn)
+    chance = np.concatenate(
+        [np.full(len(group), share / len(group)) for group, share in zip(groups, _SHARES, strict=True)]
+    )
+    wrong = [leads.permutation([leads.ELECTRODES[i] for i in order]) for group in groups for order in group]
+    return np.stack([placement.inverse.matrix for placement in wrong]).astype(np.float32), chance
+
+
+def _order(placement: leads.Placement) -> tuple[int, ...]:
+    """The electrode that each jack reads."""
+    return tuple(leads.ELECTRODES.index(placement.reads.get(jack, jack)) for jack in leads.ELECTRODES)
+
+
+def _after(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(one[i] for i in other)
 
 
 class PlacementNet(nn.Module):
@@ -77,7 +102,8 @@ class PlacementNet(nn.Module):
             return jnp.concatenate([self._likelihood(_undone(beat, undo), is_training), self._flatness(beat)], axis=1)
         undone = jnp.einsum("btl,hml->bhtm", _normalised(beat), _UNDO)
         if is_training and self.num_decoys:
-            drawn = jax.random.choice(self.make_rng("dropout"), jnp.asarray(_DECOYS), (self.num_decoys,), replace=False)
+            decoys, chance = (jnp.asarray(array, jnp.float32) for array in _decoys())
+            drawn = jax.random.choice(self.make_rng("dropout"), decoys, (self.num_decoys,), replace=False, p=chance)
             undone = jnp.concatenate([undone, _undone(beat, drawn)], axis=1)
         likelihood, decoys = jnp.split(self._likelihood(undone, is_training), [len(_UNDO)], axis=1)
         scores = jnp.zeros((len(beat), len(_UNDOABLE)))

@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ecgjax.crossval import member_runs, patient_folds
-from ecgjax.data.records import Split
+from ecgjax.crossval import patient_folds
+from ecgjax.data.split import Split
 from ecgjax.experiment import load
 from ecgjax.placements.evidence import Evidence, load_evidence
-from ecgjax.workdir import read_config
+from ecgjax.workdir import member_runs, read_config
 
 HELD_OUT = "held out"
 OUT_OF_FOLD = "out of fold"
@@ -45,7 +45,7 @@ def together(members: list[Evidence]) -> Evidence:
         each = jnp.stack([member.log_likelihood(signal_mv) for member in members])
         return jnp.mean(jax.nn.log_softmax(each, axis=-1), axis=0)
 
-    return dataclasses.replace(members[0], log_likelihood=log_likelihood)
+    return dataclasses.replace(members[0], log_likelihood=log_likelihood, of_likely=())
 
 
 def parts(workdir: Path, split: str, dataset: str | None, data_dir: str | None) -> list[Part]:

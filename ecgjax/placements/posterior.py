@@ -28,6 +28,7 @@ NUM_UNDOABLE_LIMB = sum(not placement.uses_neutral for placement in LIMB_PLACEME
 NUM_CHEST_ORDERS = 720
 NUM_GRID = len(LIMB_PLACEMENTS) * NUM_CHEST_ORDERS
 NUM_HYPOTHESES = NUM_GRID + len(LIMB_CHEST_SWAPS)
+NUM_LIKELY = 128
 CORRECT = 0
 """The hypothesis that the record was wired rightly."""
 
@@ -73,6 +74,17 @@ def _reads(placement: Placement) -> list[int]:
 def is_undoable() -> np.ndarray:
     """[hypothesis]: whether no jack reads RL, so that the true leads can be had exactly."""
     return np.all(reads() < _NUM_JACKS, axis=1)
+
+
+@functools.cache
+def likely_hypotheses() -> np.ndarray:
+    """[NUM_LIKELY]: the hypotheses that are likeliest by `clinical_prior` and, at the end, the three with RL alone.
+
+    The first is the correct one.
+    """
+    with_rl = [index_of(wrong) for wrong in leads.NEUTRAL_SWAPS]
+    prior = np.where(is_undoable(), clinical_prior(0.5).log_prior(), -np.inf)
+    return np.append(np.argsort(-prior, kind="stable")[: NUM_LIKELY - len(with_rl)], with_rl)
 
 
 @functools.cache

@@ -7,20 +7,16 @@ their sign, so that no sample is computed anew. Where none does, the verdict is 
 
 import dataclasses
 import functools
+from collections.abc import Collection, Sequence
 
-import jax.numpy as jnp
 import numpy as np
 
 from ecgjax import leads
 from ecgjax.errors import InputError
 from ecgjax.leads import LEADS, LIMB_LEADS, PRECORDIAL_LEADS, Placement
 from ecgjax.placements.evidence import Evidence
-from ecgjax.placements.posterior import (
-    CORRECT,
-    NUM_HYPOTHESES,
-    log_posterior,
-    placement,
-)
+from ecgjax.placements.posterior import CORRECT, NUM_HYPOTHESES, placement
+from ecgjax.placements.screening import excerpts, posteriors
 
 RIGHT = "correct"
 REPAIRED = "repaired"
@@ -31,9 +27,9 @@ VERDICTS = (RIGHT, REPAIRED, IN_PART, CANNOT_TELL)
 NUM_ALTERNATIVES = 4
 """Hypotheses that are reported besides the best."""
 
-THRESHOLD = 0.7
-"""Probability from which a verdict is given: on the validation split of PTB-XL it leaves most exchanges repaired and
-few correct records touched."""
+THRESHOLD = 0.5
+"""Probability from which a verdict is given: on PTB-XL's fold 9 more exchanges are put right than with any higher one,
+and no more correct records touched."""
 
 EQUALLY_LIKELY = 0.99
 """Two hypotheses count as equally likely when their probabilities have this ratio or are closer."""
@@ -155,11 +151,44 @@ def repair(signal_mv: np.ndarray, fs_hz: float, evidence: Evidence, log_prior: n
     Raises:
       InputError: it is no record of twelve leads.
     """
-    problem = unusable(signal_mv)
-    if problem:
-        return _unjudged(signal_mv, problem)
-    likelihood = evidence.log_likelihood(jnp.asarray(evidence.prepare(signal_mv, fs_hz)[None]))
-    return decide(signal_mv, np.exp(np.asarray(log_posterior(likelihood, log_prior)))[0], threshold)
+    return repair_all([(signal_mv, fs_hz)], evidence, log_prior, threshold)[0]
+
+
+def repair_all(
+    records: Sequence[tuple[np.ndarray, float]], evidence: Evidence, log_prior: np.ndarray, threshold: float
+) -> list[Repair]:
+    """As `repair`, of signals and their rates; of many at once most cost far less.
+
+    A long record is judged by excerpts that are whole: gaps elsewhere do not matter.
+    """
+    found: list[Repair | None] = []
+    judged: list[tuple[int, list[np.ndarray]]] = []
+    for place, (signal, fs_hz) in enumerate(records):
+        parts = excerpts(signal, fs_hz, evidence.seconds)
+        whole = [part for part in parts if not unusable(part)]
+        if whole:
+            judged.append((place, whole))
+        found.append(None if whole else unjudged(signal, unusable(signal) or unusable(parts[0])))
+    if judged:
+        posterior = posteriors([(whole, records[place][1]) for place, whole in judged], evidence, log_prior)
+        for (place, _), of_record in zip(judged, posterior, strict=True):
+            found[place] = decide(records[place][0], of_record, threshold)
+    return [one for one in found if one is not None]
+
+
+def with_turned(decided: Repair, signal: np.ndarray, turned: Collection[str]) -> Repair:
+    """`decided` on a record whose leads `turned` were turned before, as a repair of `signal` `[time, lead]` itself.
+
+    One that cannot tell changes nothing.
+    """
+    if not turned or decided.verdict == CANNOT_TELL:
+        return decided if decided.undoing is not None else dataclasses.replace(decided, signal=signal)
+    signs = np.where(np.isin(LEADS, list(turned)), -1, 1)
+    undo = decided.undoing or undoing(leads.CORRECT)
+    undo = Undoing(undo.source, undo.sign * signs[undo.source], undo.mixture * signs, undo.shifted)
+    verdict = REPAIRED if decided.verdict == RIGHT else decided.verdict
+    sentence = f"{listed(tuple(turned))} turned, {decided.sentence}"
+    return dataclasses.replace(decided, verdict=verdict, sentence=sentence, signal=undo.apply(signal), undoing=undo)
 
 
 def unusable(signal: np.ndarray) -> str:
@@ -177,7 +206,7 @@ def unusable(signal: np.ndarray) -> str:
     if len(flat) == len(LEADS):
         return "all leads are flat"
     if len(flat) > 1 or set(flat) - {"I", "II", "III"}:
-        return f"lead{'s' * (len(flat) > 1)} {_listed(flat)} {'are' if len(flat) > 1 else 'is'} flat"
+        return f"lead{'s' * (len(flat) > 1)} {listed(flat)} {'are' if len(flat) > 1 else 'is'} flat"
     return ""
 
 
@@ -192,7 +221,7 @@ def decide(signal: np.ndarray, posterior: np.ndarray, threshold: float) -> Repai
     NaN) need the best hypothesis to have at least the probability `threshold`, and no equal.
     """
     if posterior.shape != (NUM_HYPOTHESES,) or not np.isfinite(posterior).all():
-        return _unjudged(signal, "the network gives no finite probabilities")
+        return unjudged(signal, "the network gives no finite probabilities")
     order = np.argsort(-posterior, kind="stable")[: NUM_ALTERNATIVES + 1].tolist()
     (best, probability), *alternatives = [(hypothesis, float(posterior[hypothesis])) for hypothesis in order]
     found, rival = placement(best), alternatives[0][1]
@@ -215,7 +244,8 @@ def decide(signal: np.ndarray, posterior: np.ndarray, threshold: float) -> Repai
     return decided(verdict, sentence, signal=undo.apply(signal), undoing=undo)
 
 
-def _unjudged(signal: np.ndarray, problem: str) -> Repair:
+def unjudged(signal: np.ndarray, problem: str) -> Repair:
+    """What is said of a signal that nothing can be told of."""
     return Repair(CANNOT_TELL, f"cannot tell: {problem}; record again", None, 0.0, (), signal, None, ())
 
 
@@ -224,7 +254,7 @@ def _doubt(ranked: list[tuple[int, float]]) -> str:
     equal = [placement(h).description for h, p in ranked if p >= EQUALLY_LIKELY * probability]
     if len(equal) > 1:
         more = " and perhaps others" if len(equal) == len(ranked) else ""
-        return f"cannot tell: equally likely ({_percent(probability)} each) are {_listed(equal, ' / ')}{more}"
+        return f"cannot tell: equally likely ({_percent(probability)} each) are {listed(equal, ' / ')}{more}"
     others = [f"{placement(h).description} ({_percent(p)})" for h, p in ranked[1:3] if p >= 0.01]
     return f"cannot tell: {placement(best).description} ({_percent(probability)})" + "".join(f" or {o}" for o in others)
 
@@ -232,18 +262,18 @@ def _doubt(ranked: list[tuple[int, float]]) -> str:
 def _what_was_done(undo: Undoing) -> str:
     if not undo.lost:
         untouched = [name for name in LEADS if name not in undo.changed]
-        changed = f"all leads but {_listed(untouched)}" if len(untouched) == 1 else _listed(undo.changed)
+        changed = f"all leads but {listed(untouched)}" if len(untouched) == 1 else listed(undo.changed)
         return f"{changed} {'put right' if undo.sign.all() else 'computed anew'}"
     kept = [name for name in LIMB_LEADS if name not in undo.lost]
     return (
-        f"a limb potential was never recorded: {_listed(undo.lost)} are lost, {_listed(kept)} is right, "
+        f"a limb potential was never recorded: {listed(undo.lost)} are lost, {listed(kept)} is right, "
         "the chest leads are in order but against a shifted reference; record again"
     )
 
 
-def _listed(names: list[str] | tuple[str, ...], separator: str = ", ") -> str:
+def listed(names: list[str] | tuple[str, ...], separator: str = ", ") -> str:
     last = " and " if separator == ", " else separator
-    return last.join(part for part in (separator.join(names[:-1]), names[-1]) if part)
+    return last.join(part for part in (separator.join(names[:-1]), *names[-1:]) if part)
 
 
 def _percent(probability: float) -> str:

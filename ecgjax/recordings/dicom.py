@@ -27,11 +27,9 @@ _YEARS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
 
 def read(path: Path, stated: Stated) -> Contents:
     """The channels of the multiplex groups of the file; of several groups those with the most samples at a rate."""
-    try:
-        import pydicom  # noqa: PLC0415 - other formats do not need it
-        from pydicom.filebase import DicomBytesIO  # noqa: PLC0415
-    except ImportError:
-        raise FormatError("pydicom, which reads it, is not installed: run pip install pydicom") from None
+    import pydicom  # noqa: PLC0415 - other formats do not need it
+    from pydicom.filebase import DicomBytesIO  # noqa: PLC0415
+
     data = read_limited(path)
     meta = pydicom.filereader.read_file_meta_info(str(path))
     if str(meta.get("TransferSyntaxUID", "")) == _DEFLATED:

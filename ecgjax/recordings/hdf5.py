@@ -13,10 +13,8 @@ _MAX_OBJECTS, _MAX_BESIDE, _MAX_DEPTH = 10_000, 4096, 8
 
 def read(path: Path, stated: Stated) -> Contents:
     """A dataset of numbers; links to other files are not followed."""
-    try:
-        import h5py  # type: ignore[import-untyped]  # noqa: PLC0415 - other formats do not need it
-    except ImportError:
-        raise FormatError("h5py, which reads it, is not installed: run pip install h5py") from None
+    import h5py  # type: ignore[import-untyped]  # noqa: PLC0415 - other formats do not need it
+
     with h5py.File(path, "r") as file:
         is_matlab = b"MATLAB 7.3" in path.open("rb").read(128)
         datasets: dict[str, Any] = {}

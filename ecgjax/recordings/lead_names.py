@@ -1,5 +1,6 @@
 """Lead names in the spellings of devices, archives and languages, and leads from the potentials of electrodes."""
 
+import functools
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -29,6 +30,7 @@ _ORDER = {
 }
 
 
+@functools.lru_cache(maxsize=4096)
 def lead_of(text: str) -> tuple[str, int]:
     """The normalised name and the sign of a lead: `MDC_ECG_LEAD_AVR` is `aVR`, 1 and `-aVR` is `aVR`, -1.
 

@@ -95,13 +95,15 @@ def _find(path: Path) -> tuple[Path, str]:
             return header, "WFDB"
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)
+    except InputError:
+        raise
     except (OSError, ValueError) as error:
         raise InputError(
             f"cannot open {shown(path)} ({one_line(str(error))})", "give a file that can be read"
         ) from None
     if not head:
         raise InputError(f"{shown(path)} is empty", f"give a file: {FORMATS}")
-    format_ = _by_content(head)
+    format_ = format_of(head)
     if format_ is not None:
         return path, format_
     header = wfdb_files.header_of(path)
@@ -124,7 +126,7 @@ _BY_SUFFIX = {".mat": "MAT", ".edf": "EDF", ".bdf": "EDF", ".scp": "SCP-ECG", ".
 """Of files that do not begin as they should: the reader says why not. Level 4 of MAT has no mark at all."""
 
 
-def _by_content(head: bytes) -> str | None:
+def format_of(head: bytes) -> str | None:
     """The format that the first bytes of a file are the mark of."""
     if head[128:132] == b"DICM":
         return "DICOM"

@@ -5,7 +5,7 @@ import numpy as np
 from ecgjax.errors import InputError
 from ecgjax.recordings import lead_names
 from ecgjax.recordings.contents import Channel, Contents, FormatError, Stated, check_size
-from ecgjax.recordings.recording import Recording
+from ecgjax.recordings.recording import Recording, clipped_problem
 
 _UNITS_PER_MV = {"v": 1e-3, "mv": 1.0, "uv": 1e3, "nv": 1e6}
 _SPELLINGS = {
@@ -74,7 +74,7 @@ def to_recording(contents: Contents, stated: Stated, name: str) -> Recording:
         started=contents.started,
         patient=contents.patient,
         assumptions=tuple(notes),
-        problems=_problems(signal_mv, order, fs_hz),
+        problems=problems(signal_mv, order, fs_hz),
     )
 
 
@@ -236,8 +236,8 @@ def _leads(channels: list[Channel], notes: list[str]) -> dict[str, np.ndarray]:
     return leads
 
 
-def _problems(signal_mv: np.ndarray, names: list[str], fs_hz: float) -> tuple[str, ...]:
-    """Leads that are flat, clipped or lack samples, in words."""
+def problems(signal_mv: np.ndarray, names: list[str], fs_hz: float) -> tuple[str, ...]:
+    """Leads of `[time, lead]` in mV that are missing, flat, clipped or lack samples, in words."""
     missing = lead_names.missing_leads(names)
     found = [f"missing: {', '.join(missing)}"] if missing else []
     for name, samples in zip(names, signal_mv.T, strict=True):
@@ -251,18 +251,19 @@ def _problems(signal_mv: np.ndarray, names: list[str], fs_hz: float) -> tuple[st
         if np.ptp(finite) == 0:
             found.append(f"{name} is flat")
         elif _is_clipped(finite, fs_hz):
-            found.append(f"{name} is clipped")
+            found.append(clipped_problem(name))
     return tuple(found)
 
 
 def _is_clipped(samples: np.ndarray, fs_hz: float) -> bool:
     """Whether its greatest or least value is held for long, or for a while more than once."""
+    fewest = max(CLIPPED_SAMPLES, CLIPPED_S * fs_hz)
     for extreme in (samples.max(), samples.min()):
-        if abs(extreme - np.median(samples)) < CLIPPED_MV:
-            continue
         at = np.flatnonzero(samples == extreme)
+        if len(at) < fewest or abs(extreme - np.median(samples)) < CLIPPED_MV:
+            continue
         lengths = np.diff(np.flatnonzero(np.concatenate([[True], np.diff(at) > 1, [True]])))
-        held = lengths[lengths >= max(CLIPPED_SAMPLES, CLIPPED_S * fs_hz)]
+        held = lengths[lengths >= fewest]
         if len(held) > 1 or (held >= CLIPPED_LONG_S * fs_hz).any():
             return True
     return False

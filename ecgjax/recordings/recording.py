@@ -1,9 +1,11 @@
 """An electrocardiogram from a file: signals in millivolts, and what had to be assumed about them."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
+from ecgjax.errors import InputError
 from ecgjax.leads import LEADS, LIMB_COMPLETIONS, LIMB_LEADS
 
 
@@ -33,6 +35,45 @@ class Recording:
     assumptions: tuple[str, ...]
     problems: tuple[str, ...]
 
+    @classmethod
+    def from_array(
+        cls,
+        signal_mv: np.ndarray,
+        fs_hz: float,
+        lead_names: Sequence[str] = LEADS,
+        *,
+        name: str = "array",
+    ) -> "Recording":
+        """Of samples `[time, lead]` in mV, NaN where nothing was recorded; leads in any order and common spelling.
+
+        >>> import numpy as np
+        >>> Recording.from_array(np.zeros((1000, 2)), 500, ["lead ii", "V1"]).lead_names
+        ('II', 'V1')
+
+        Raises:
+          InputError: the samples are no such array, or a lead has no name or one too many.
+        """
+        # They build a Recording themselves.
+        from ecgjax.recordings.contents import Channel, Contents, FormatError, Stated  # noqa: PLC0415
+        from ecgjax.recordings.normalise import to_recording  # noqa: PLC0415
+
+        samples, names = np.asarray(signal_mv), tuple(lead_names)
+        if samples.ndim != 2 or samples.dtype.kind not in "iuf":
+            raise InputError(
+                f"expected numbers [time, lead], got {samples.dtype} {samples.shape}", "give one column a lead"
+            )
+        if samples.shape[1] != len(names):
+            raise InputError(
+                f"{len(names)} lead names for {samples.shape[1]} columns", "name each column once, in order"
+            )
+        channels = [
+            Channel(lead, "mV", fs_hz, column) for lead, column in zip(names, samples.T.astype(float), strict=True)
+        ]
+        try:
+            return to_recording(Contents("array", channels, "", {}, []), Stated(None, None, None, None), name)
+        except FormatError as error:
+            raise InputError(f"expected an ECG, {error}", "give its samples in mV and its rate in Hz") from None
+
     @property
     def duration_s(self) -> float:
         """How long it is."""
@@ -57,3 +98,8 @@ class Recording:
         return signal_mv, tuple(
             name for name, of_lead in zip(LEADS, signal_mv.T, strict=True) if np.isnan(of_lead).all()
         )
+
+
+def clipped_problem(lead: str) -> str:
+    """How `Recording.problems` says that a lead is clipped."""
+    return f"{lead} is clipped"

@@ -29,6 +29,17 @@ def is_table(head: bytes) -> bool:
     return bool(text.strip()) and not any(byte < 32 and byte not in b"\t\r\n\f" for byte in text)
 
 
+def begins_with_numbers(head: bytes) -> bool:
+    """Whether a row of numbers is among the first lines of text."""
+    lines = [line for line in _decoded(head).splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    try:
+        # The last line may be cut off.
+        _first_row(lines[:-1] if len(lines) > 1 else lines)
+    except FormatError:
+        return False
+    return True
+
+
 def read(path: Path, stated: Stated) -> Contents:
     """The columns of the table; one of time gives the rate."""
     data = read_limited(path)

@@ -1,7 +1,9 @@
 """WFDB records of one segment and one rate, decoded without wfdb, which takes seconds to import (signal(5))."""
 
 import dataclasses
+import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,9 @@ from ecgjax.recordings.contents import Channel, FormatError, check_file_holds
 
 _BITS = {"16": 16, "24": 24, "32": 32, "61": 16, "80": 8, "212": 12}
 """The storage formats that are decoded here, and the bits of a sample."""
+
+Calibration = float | Sequence[float]
+"""Of one signal, or of each."""
 
 _CALIBRATION = re.compile(
     r"(?P<gain>[+-]?[\d.]+(?:[eE][+-]?\d{1,2})?)(?:\((?P<baseline>-?\d{1,10})\))?(?:/(?P<unit>\S+))?"
@@ -43,7 +48,7 @@ def read_plain(folder: Path, lines: list[re.Match], fs_hz: float, length: int) -
         kinds = {lines[k]["format"] for k in members}
         if len(kinds) > 1 or any(signals[k].gain == 0 for k in members):
             return None
-        stored = _stored(folder / name, kinds.pop(), int(lines[members[0]]["offset"] or 0), length, len(members))
+        stored = stored_samples(folder / name, kinds.pop(), int(lines[members[0]]["offset"] or 0), length, len(members))
         for k, samples in zip(members, stored.T, strict=True):
             found[k] = _channel(signals[k], samples, _BITS[lines[k]["format"]], fs_hz)
     return [found[k] for k in range(len(lines))]
@@ -58,14 +63,18 @@ def _signal(match: re.Match) -> _Signal:
     return _Signal(gain, baseline, match["unit"] or "mV", int(match["checksum"]), match["name"] or "")
 
 
-def _stored(file: Path, format_: str, offset: int, length: int, num_signals: int) -> np.ndarray:
-    """int [time, signal] in units of the converter."""
+def stored_samples(path: str | Path, format_: str, offset: int, length: int, num_signals: int) -> np.ndarray:
+    """int [time, signal] in units of the converter, from the byte `offset` on.
+
+    Raises:
+      FormatError: the file is shorter.
+    """
     count = length * num_signals
     needed = -(-count * _BITS[format_] // 8)
-    with file.open("rb") as opened:
+    with open(path, "rb", buffering=0) as opened:
         opened.seek(offset)
         data = np.frombuffer(opened.read(needed), np.uint8)
-    check_file_holds(needed, len(data), file.name)
+    check_file_holds(needed, len(data), os.path.basename(path))
     if format_ == "212":
         samples = _of_twelve_bits(data, count)
     elif format_ == "24":
@@ -88,11 +97,28 @@ def _of_twelve_bits(data: np.ndarray, count: int) -> np.ndarray:
 
 
 def _channel(signal: _Signal, samples: np.ndarray, bits: int, fs_hz: float) -> Channel:
-    total = int(samples.sum(dtype=np.int64))
-    if signal.checksum and (total - signal.checksum) % 2**16:
-        said = signal.checksum % 2**16
-        raise FormatError(f"the checksum of {signal.name[:40]} is {total % 2**16}, the header says {said}")
-    physical = (samples.astype(float) - signal.baseline) / signal.gain
-    # The least number says that nothing was recorded.
-    physical[samples == -(2 ** (bits - 1))] = np.nan
-    return Channel(signal.name, signal.unit, fs_hz, physical)
+    found, said = int(checksums(samples)), signal.checksum % 2**16
+    if signal.checksum and found != said:
+        raise FormatError(f"the checksum of {signal.name[:40]} is {found}, the header says {said}")
+    return Channel(signal.name, signal.unit, fs_hz, physical(samples, signal.baseline, signal.gain, bits))
+
+
+def checksums(samples: np.ndarray) -> np.ndarray:
+    """Of samples `[time, ...]`, as a header states them modulo 2**16."""
+    return samples.sum(axis=0, dtype=np.int64) % 2**16
+
+
+def physical(samples: np.ndarray, baseline: Calibration, gain: Calibration, bits: int) -> np.ndarray:
+    """float64 in the header's unit of samples `[time, ...]` of so many bits; NaN where none was taken."""
+    found = samples.astype(np.float64)
+    found -= baseline
+    found /= gain
+    missing = missing_value(bits)
+    if samples.min() == missing:
+        found[samples == missing] = np.nan
+    return found
+
+
+def missing_value(bits: int) -> int:
+    """The least number says that nothing was recorded."""
+    return -(2 ** (bits - 1))

@@ -8,8 +8,8 @@ import jax
 import numpy as np
 from jax.extend import core
 
-from ecgjax.data.records import Split
 from ecgjax.data.resident import resident
+from ecgjax.data.split import Split
 from ecgjax.experiment import Experiment
 from ecgjax.parallel import AXIS
 

@@ -9,9 +9,7 @@ import json
 import os
 import sys
 import time
-from typing import Any
 
-import jax
 from ml_collections import ConfigDict
 
 from ecgjax import cli, multihost
@@ -35,29 +33,16 @@ def serve(network: str, batch_size: int, num_steps: int) -> None:
     # Not before: these bring arrays to the device, which has to wait for jax.distributed.
     from ecgjax import experiment  # noqa: PLC0415
     from ecgjax.benchmark.made_records import made_split  # noqa: PLC0415
-    from ecgjax.data.resident import BatchOrder  # noqa: PLC0415
+    from ecgjax.benchmark.steps import TrainingRun  # noqa: PLC0415
 
     config = task_config(network, batch_size)
     split = made_split(config.data.name, NUM_RECORDS, config.data.seconds, config.preprocess.fs_hz)
-    built = experiment.build(config, split)
-    feed = built.feed(split)
-    order = BatchOrder(len(split), batch_size, config.seed, None)
-    step = built.parallel.compile(built.train_step(), donate=True, cut_data=feed.cuts_data)
-    state = built.parallel.replicate(built.initial_state())
-    batches = feed(1 << 30, lambda number: {"index": order.indices(number, 1)})
-
-    def run(count: int) -> None:
-        nonlocal state
-        figures: Any = None
-        for _ in range(count):
-            state, figures = step(state, *next(batches))
-        jax.block_until_ready(figures)
-
-    run(2)
+    run = TrainingRun(experiment.build(config, split), split)
+    run.train(2)
     print(json.dumps({"ready": True}), flush=True)
     for _ in sys.stdin:
         wall, cpu = time.perf_counter(), time.process_time()
-        run(num_steps)
+        run.train(num_steps)
         spent = {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}
         print(json.dumps({name: seconds / num_steps for name, seconds in spent.items()}), flush=True)
 

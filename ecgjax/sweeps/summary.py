@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ecgjax import experiment, plots, tasks
+from ecgjax import plots, tasks
 from ecgjax.analysis import comparison
 from ecgjax.analysis.comparison import Answers, Comparison
 from ecgjax.analysis.markdown import table, value_and_interval
@@ -19,6 +19,7 @@ from ecgjax.evaluate import figures
 from ecgjax.metrics import Metric
 from ecgjax.runlog import to_json, write_json
 from ecgjax.sweeps.plan import Run, Setting
+from ecgjax.trained import tuned_task
 from ecgjax.workdir import is_scored, predictions_file, read_arrays
 
 _DPI = 150
@@ -70,7 +71,7 @@ def collect(runs: Sequence[Run], split: str) -> list[Variation]:
 def _judged(run: Run, split: str) -> dict[str, Metric]:
     predictions = read_arrays(run.workdir / predictions_file(split))
     del predictions["class_names"]
-    task = experiment.tuned_task(tasks.build(run.config), run.workdir)
+    task = tuned_task(tasks.build(run.config), run.workdir)
     return figures(task, predictions, run.config.num_bootstrap)
 
 

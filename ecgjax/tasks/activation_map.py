@@ -6,13 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from ml_collections import ConfigDict
 
 from ecgjax import augment
 from ecgjax.data import intracardiac
-from ecgjax.data.records import Split
+from ecgjax.data.split import Split
 from ecgjax.errors import InputError
 from ecgjax.metrics import Metric
-from ecgjax.tasks import heart_baselines
 from ecgjax.tasks.activation_figures import activation_figures, paired_gains
 from ecgjax.tasks.heart_view import HeartView
 from ecgjax.tasks.task import Record, Task
@@ -42,6 +42,19 @@ class ActivationMap:
                 raise InputError(f"activation_map.{option} is {value}", "give milliseconds above 0")
         if self.stretch < 0:
             raise InputError(f"activation_map.stretch is {self.stretch}", "give 0 or more")
+
+    @classmethod
+    def from_config(cls, config: ConfigDict) -> "ActivationMap":
+        """The task that `config` describes."""
+        options = config.activation_map
+        return cls(
+            loss_name=options.loss,
+            huber_ms=options.huber_ms,
+            centre_ms=options.centre_ms,
+            spread_ms=options.spread_ms,
+            stretch=options.stretch,
+            shown=HeartView.from_options(config, options),
+        )
 
     @property
     def num_outputs(self) -> int:
@@ -111,14 +124,19 @@ class ActivationMap:
         truth, own, site_mm, patients = (predictions[name] for name in _JUDGED)
         return activation_figures(truth, own, site_mm, patients, num_bootstrap)
 
+    def rivals(self, train: Split, test: Split) -> dict[str, np.ndarray]:
+        from ecgjax.tasks import heart_baselines  # noqa: PLC0415 - scikit-learn, which only training needs
+
+        return heart_baselines.activation_maps(train, test, self.shown)
+
     def baselines(
-        self, train: Split, test: Split, predictions: dict[str, np.ndarray], num_bootstrap: int
+        self, rivals: dict[str, np.ndarray], test: Split, predictions: dict[str, np.ndarray], num_bootstrap: int
     ) -> dict[str, dict[str, Metric]]:
         truth, own, site_mm, patients = (predictions[name] for name in _JUDGED)
         return {
             name: activation_figures(truth, guess, site_mm, patients, num_bootstrap)
             | paired_gains(truth, own, guess, patients, num_bootstrap)
-            for name, guess in heart_baselines.activation_maps(train, test, self.shown).items()
+            for name, guess in rivals.items()
         }
 
     def examples(self, split: Split, predictions: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

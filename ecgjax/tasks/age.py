@@ -5,14 +5,14 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+from ml_collections import ConfigDict
 
 from ecgjax import scp
 from ecgjax.data import simulated
-from ecgjax.data.records import Split
+from ecgjax.data.split import Split
 from ecgjax.errors import InputError
 from ecgjax.metrics import Metric
 from ecgjax.simulate.age_floor import age_floor
-from ecgjax.tasks import average_beat_baselines
 from ecgjax.tasks.age_figures import age_figures, best_scale, paired_gains, spread_figures
 from ecgjax.tasks.task import Record, Task
 from ecgjax.tasks.twelve_lead_view import TwelveLeadView
@@ -40,6 +40,17 @@ class Age:
             raise InputError(f"unknown age.loss {self.loss_name!r}", f"use one of {', '.join(LOSSES)}")
         if self.spread_years <= 0:
             raise InputError(f"age.spread_years is {self.spread_years}", "give years above 0")
+
+    @classmethod
+    def from_config(cls, config: ConfigDict) -> "Age":
+        """The task that `config` describes."""
+        options = config.age
+        return cls(
+            loss_name=options.loss,
+            centre_years=options.centre_years,
+            spread_years=options.spread_years,
+            shown=TwelveLeadView.from_options(config, options),
+        )
 
     @property
     def num_outputs(self) -> int:
@@ -105,19 +116,24 @@ class Age:
         found |= spread_figures(truth, predicted, spread_years, patients, num_bootstrap)
         return {**found, "spread_scale": Metric(self.spread_scale, None, len(truth))}
 
-    def baselines(
-        self, train: Split, test: Split, predictions: dict[str, np.ndarray], num_bootstrap: int
-    ) -> dict[str, dict[str, Metric]]:
+    def rivals(self, train: Split, test: Split) -> dict[str, np.ndarray]:
+        from ecgjax.tasks import average_beat_baselines  # noqa: PLC0415 - scikit-learn, which only training needs
+
         methods = average_beat_baselines.ages(train, test, _age_years(train), self.shown.given_leads)
         if simulated.is_simulated(test):
             # Not a rival but a bound: what could be told if everything that a record depends on were seen.
             methods["simulator_floor"] = age_floor(simulated.SEED, simulated.heart_numbers(test), simulated.SECONDS)
+        return methods
+
+    def baselines(
+        self, rivals: dict[str, np.ndarray], test: Split, predictions: dict[str, np.ndarray], num_bootstrap: int
+    ) -> dict[str, dict[str, Metric]]:
         truth, own, patients = (predictions[name] for name in ("targets", "scores", "patient_ids"))
         is_class, names = predictions["superclass"].astype(bool), scp.class_names("superclass")
         return {
             name: age_figures(truth, guess, patients, is_class, names, num_bootstrap)
             | paired_gains(truth, own, guess, patients, num_bootstrap)
-            for name, guess in methods.items()
+            for name, guess in rivals.items()
         }
 
     def examples(self, split: Split, predictions: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

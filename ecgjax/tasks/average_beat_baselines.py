@@ -7,7 +7,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from ecgjax import leads
-from ecgjax.data.records import Split
+from ecgjax.data.split import Split
 from ecgjax.tasks.reversal_baselines import average_beats, find_beats
 
 _RECORDS_PER_CHUNK = 512

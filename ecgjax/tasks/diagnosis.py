@@ -6,12 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from ml_collections import ConfigDict
 
 from ecgjax import scp
-from ecgjax.data.records import Split
+from ecgjax.data.split import Split
 from ecgjax.errors import InputError
 from ecgjax.metrics import Metric
-from ecgjax.tasks import average_beat_baselines
 from ecgjax.tasks.diagnosis_figures import (
     FALLBACK,
     Thresholds,
@@ -45,6 +45,13 @@ class Diagnosis:
         scp.class_names(self.labels)
         if self.weighting not in WEIGHTINGS:
             raise InputError(f"unknown diagnosis.weighting {self.weighting!r}", f"use one of {', '.join(WEIGHTINGS)}")
+
+    @classmethod
+    def from_config(cls, config: ConfigDict) -> "Diagnosis":
+        """The task that `config` describes."""
+        options = config.diagnosis
+        shown = TwelveLeadView.from_options(config, options)
+        return cls(labels=options.labels, weighting=options.weighting, shown=shown, seed=config.seed)
 
     @property
     def num_outputs(self) -> int:
@@ -114,17 +121,21 @@ class Diagnosis:
             num_bootstrap=num_bootstrap,
         )
 
-    def baselines(
-        self, train: Split, test: Split, predictions: dict[str, np.ndarray], num_bootstrap: int
-    ) -> dict[str, dict[str, Metric]]:
+    def rivals(self, train: Split, test: Split) -> dict[str, np.ndarray]:
+        from ecgjax.tasks import average_beat_baselines  # noqa: PLC0415 - scikit-learn, which only training needs
+
         is_class = scp.labels(train, self.labels)
-        methods = average_beat_baselines.class_scores(train, test, is_class, self.shown.given_leads)
+        return average_beat_baselines.class_scores(train, test, is_class, self.shown.given_leads)
+
+    def baselines(
+        self, rivals: dict[str, np.ndarray], test: Split, predictions: dict[str, np.ndarray], num_bootstrap: int
+    ) -> dict[str, dict[str, Metric]]:
         truth = predictions["targets"].astype(bool)
         patients = predictions["patient_ids"]
         return {
             name: ranking_figures(truth, scores, patients, self.class_names(), num_bootstrap)
             | paired_gains(truth, predictions["scores"], scores, patients, num_bootstrap)
-            for name, scores in methods.items()
+            for name, scores in rivals.items()
         }
 
     def examples(self, split: Split, predictions: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

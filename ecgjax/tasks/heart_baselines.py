@@ -9,7 +9,7 @@ from sklearn.metrics import pairwise_distances_argmin
 from sklearn.model_selection import GroupKFold
 
 from ecgjax.data import intracardiac
-from ecgjax.data.records import Split
+from ecgjax.data.split import Split
 from ecgjax.tasks.heart_view import HeartView
 
 _BLOCK_MS = 10

@@ -90,13 +90,12 @@ class HeartView:
         if self.random_leads:
             is_given = augment.some_leads(subset_key, self._is_given, self.random_leads)
         shown = change = augment.showing(is_given)
-        has_body = any((self.rotation_rad, self.elongation, self.displacement, self.gain))
-        if has_body:
-            body = augment.vary_body(body_key, self.rotation_rad, self.elongation, self.displacement, self.gain)
+        body = augment.another_body(body_key, self)
+        if body is not None:
             change = shown @ body
         if self.max_shift_ms:
             signal_mv = delayed(signal_mv, shift, 0.0)
-        if has_body or self.random_leads or not self._is_given.all():
+        if body is not None or self.random_leads or not self._is_given.all():
             signal_mv = signal_mv @ change.T
         if self.noise_mv:
             # The electrodes stay where they are.

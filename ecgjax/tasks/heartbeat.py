@@ -6,12 +6,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from ml_collections import ConfigDict
 
 from ecgjax.data import heartbeats
-from ecgjax.data.records import Split
+from ecgjax.data.split import Split
 from ecgjax.errors import InputError
 from ecgjax.metrics import Metric
-from ecgjax.tasks import heartbeat_baselines
+from ecgjax.preprocess import Preprocess
+from ecgjax.tasks import heartbeat_view
 from ecgjax.tasks.heartbeat_figures import (
     best_offsets,
     best_threshold,
@@ -23,7 +25,7 @@ from ecgjax.tasks.heartbeat_figures import (
     recording_figures,
 )
 from ecgjax.tasks.heartbeat_view import HeartbeatView, first_lead, log_intervals, r_sample
-from ecgjax.tasks.task import Record, Task
+from ecgjax.tasks.task import RIVALS_SEED, Record, Task
 
 CLASS_SETS = {
     "aami": heartbeats.CLASSES,
@@ -85,6 +87,20 @@ class Heartbeat:
             raise InputError(f"heartbeat.focal_gamma is {self.focal_gamma}", "give 0 or more")
         if self.baseline_beats < 1:
             raise InputError(f"heartbeat.baseline_beats is {self.baseline_beats}", "give 1 or more")
+
+    @classmethod
+    def from_config(cls, config: ConfigDict) -> "Heartbeat":
+        """The task that `config` describes."""
+        if config.evaluation.window_stride_s:
+            raise InputError("evaluation.window_stride_s is set, and a beat is one window", "set it to 0")
+        options = config.heartbeat.to_dict()
+        shown = {name: options.pop(name) for name in heartbeat_view.OPTIONS}
+        return cls(
+            loss_name=options.pop("loss"),
+            shown=HeartbeatView(preprocess=Preprocess.from_config(config), **shown),
+            seed=config.seed,
+            **options,
+        )
 
     @property
     def is_binary(self) -> bool:
@@ -178,7 +194,7 @@ class Heartbeat:
             return dataclasses.replace(self, offsets=tuple(offsets.tolist()))
         return self
 
-    def _decided(self, scores: np.ndarray) -> np.ndarray:
+    def decided(self, scores: np.ndarray) -> np.ndarray:
         """Classes `[n]`; without a threshold at even odds."""
         if self.is_binary:
             return (scores[:, 1] > (EVEN_ODDS if self.threshold is None else self.threshold)).astype(int)
@@ -186,7 +202,7 @@ class Heartbeat:
 
     def metrics(self, predictions: dict[str, np.ndarray], num_bootstrap: int) -> dict[str, Metric]:
         targets, scores, patient_ids = (predictions[name] for name in ("targets", "scores", "patient_ids"))
-        decided, names = self._decided(scores), self.class_names()
+        decided, names = self.decided(scores), self.class_names()
         if self.is_binary:
             is_abnormal = targets == 1
             found = ranking_figures(is_abnormal, scores[:, 1], patient_ids, num_bootstrap)
@@ -202,24 +218,28 @@ class Heartbeat:
         record_ids = predictions["record_ids"]
         return found | recording_figures(targets, decided, record_ids, patient_ids, ectopic, num_bootstrap)
 
-    def baselines(
-        self, train: Split, test: Split, predictions: dict[str, np.ndarray], num_bootstrap: int
-    ) -> dict[str, dict[str, Metric]]:
-        names, untuned = self.class_names(), dataclasses.replace(self, threshold=EVEN_ODDS, offsets=None)
-        methods = heartbeat_baselines.class_scores(
+    def rivals(self, train: Split, test: Split) -> dict[str, np.ndarray]:
+        from ecgjax.tasks import heartbeat_baselines  # noqa: PLC0415 - scikit-learn, which only training needs
+
+        return heartbeat_baselines.class_scores(
             (train, self.targets(train)),
             (test, self.targets(test)),
-            len(names),
+            len(self.class_names()),
             self.shown,
             self.baseline_beats,
-            self.seed,
+            RIVALS_SEED,
         )
-        targets, own = predictions["targets"], (predictions["scores"], self._decided(predictions["scores"]))
+
+    def baselines(
+        self, rivals: dict[str, np.ndarray], test: Split, predictions: dict[str, np.ndarray], num_bootstrap: int
+    ) -> dict[str, dict[str, Metric]]:
+        untuned = dataclasses.replace(self, threshold=EVEN_ODDS, offsets=None)
+        targets, own = predictions["targets"], (predictions["scores"], self.decided(predictions["scores"]))
         patient_ids = predictions["patient_ids"]
         return {
             name: untuned.metrics({**predictions, "scores": scores}, num_bootstrap)
             | paired_gains(targets, own, (scores, scores.argmax(axis=1)), patient_ids, num_bootstrap)
-            for name, scores in methods.items()
+            for name, scores in rivals.items()
         }
 
     def examples(self, split: Split, predictions: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -229,7 +249,7 @@ class Heartbeat:
         peak, and what other tasks give.
         """
         targets, scores = predictions["targets"], predictions["scores"]
-        decided = self._decided(scores)
+        decided = self.decided(scores)
         sure = scores[np.arange(len(scores)), decided]
         order = {True: np.random.default_rng(self.seed).permutation(len(scores)), False: np.argsort(-sure)}
         chosen = np.concatenate(

@@ -6,8 +6,8 @@ import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 
-from ecgjax.data.records import Split
 from ecgjax.data.resident import Resident, resident, whole_record
+from ecgjax.data.split import Split
 from ecgjax.tasks.heartbeat_view import NUM_INTERVALS, HeartbeatView
 
 _BEATS_PER_CHUNK = 2048

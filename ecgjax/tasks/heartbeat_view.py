@@ -1,6 +1,7 @@
 """What a network is shown of a heartbeat: the cut that Kaggle distributes, or the wide window with its rhythm."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -9,7 +10,7 @@ import numpy as np
 
 from ecgjax.augment import at_samples
 from ecgjax.data.heartbeats import BEFORE_SAMPLES, CUT_SAMPLES, FS_HZ, LEAD_NAMES, RR_FIGURES, WINDOW_SAMPLES
-from ecgjax.data.records import Split
+from ecgjax.data.split import Split
 from ecgjax.errors import InputError
 from ecgjax.fast_random import normals, uniforms
 from ecgjax.medians import median
@@ -158,15 +159,19 @@ def log_intervals(split: Split) -> np.ndarray:
     Of the two intervals before the beat and the two after it, over the usual one around it; of that before the beat
     over the recording's mean; of the usual one in seconds; and of how irregular the rhythm is.
     """
-    second_before, before, after, second_after, local, mean, irregularity = (
-        split.labels[name].astype(float) for name in RR_FIGURES
-    )
-    ratios = [second_before / local, before / local, after / local, second_after / local, before / mean, local]
+    figures = {name: split.labels[name].astype(float) for name in RR_FIGURES}
     # No interval is known to be 0, but a preparation of other recordings might hold one.
     with np.errstate(divide="ignore", invalid="ignore"):
-        logs = np.log(np.stack([*ratios, irregularity + LEAST_IRREGULARITY], axis=1))
-    logs[:, -1] /= -np.log(LEAST_IRREGULARITY)
-    return np.clip(np.nan_to_num(logs, nan=0.0), -LARGEST_LOG, LARGEST_LOG).astype(np.float32)
+        return log_ratios(figures, np).astype(np.float32)
+
+
+def log_ratios(figures: Mapping[str, Any], library: Any) -> Any:
+    """The `log_intervals` `[..., NUM_INTERVALS]` of `RR_FIGURES` `[...]` each, computed by NumPy or by JAX's."""
+    second_before, before, after, second_after, local, mean, irregularity = (figures[name] for name in RR_FIGURES)
+    ratios = [second_before / local, before / local, after / local, second_after / local, before / mean, local]
+    logs = [library.log(ratio) for ratio in ratios]
+    logs.append(library.log(irregularity + LEAST_IRREGULARITY) / -np.log(LEAST_IRREGULARITY))
+    return library.clip(library.nan_to_num(library.stack(logs, axis=-1), nan=0.0), -LARGEST_LOG, LARGEST_LOG)
 
 
 def r_sample(num_leads: int) -> int:

@@ -11,16 +11,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from ml_collections import ConfigDict
 
 from ecgjax import augment, decoding, leads
 from ecgjax.beats import BeatWindow, average_beat
-from ecgjax.data.records import Split
+from ecgjax.data.split import Split
 from ecgjax.errors import InputError
 from ecgjax.metrics import Metric
 from ecgjax.preprocess import Preprocess
-from ecgjax.tasks import lead_id_baselines
 from ecgjax.tasks.lead_id_figures import lead_id_figures
-from ecgjax.tasks.task import Record, Task
+from ecgjax.tasks.task import RIVALS_SEED, Record, Task
 
 VIEWS = ("beat", "signal")
 """What the network sees: the average beat or the whole signal."""
@@ -54,6 +54,16 @@ class LeadId:
         num_leads = len(self.class_names())
         if self.min_leads and not 2 <= self.min_leads <= num_leads:
             raise InputError(f"lead_id.min_leads is {self.min_leads}", f"give 0 (show all) or 2 to {num_leads}")
+
+    @classmethod
+    def from_config(cls, config: ConfigDict) -> "LeadId":
+        """The task that `config` describes."""
+        return cls(
+            preprocess=Preprocess.from_config(config),
+            window=BeatWindow(fs_hz=config.preprocess.fs_hz, **config.beat.to_dict()),
+            seed=config.seed,
+            **config.lead_id.to_dict(),
+        )
 
     @property
     def num_outputs(self) -> int:
@@ -89,8 +99,8 @@ class LeadId:
                 signal_mv = augment.stretch_time(stretch_key, signal_mv, self.window.num_before, self.stretch)
         change = jnp.eye(len(leads.LEADS))[self._columns]
         seen_mv = signal_mv[:, self._columns]
-        if self.rotation_rad or self.elongation or self.displacement or self.gain:
-            body = augment.vary_body(body_key, self.rotation_rad, self.elongation, self.displacement, self.gain)
+        body = augment.another_body(body_key, self)
+        if body is not None:
             change = body[self._columns]
             seen_mv = signal_mv @ change.T
         if self.noise_mv:
@@ -160,13 +170,17 @@ class LeadId:
             num_bootstrap,
         )
 
+    def rivals(self, train: Split, test: Split) -> dict[str, np.ndarray]:
+        from ecgjax.tasks import lead_id_baselines  # noqa: PLC0415 - scikit-learn, which only training needs
+
+        return lead_id_baselines.fit_and_score(train, test, self.class_names(), RIVALS_SEED)
+
     def baselines(
-        self, train: Split, test: Split, predictions: dict[str, np.ndarray], num_bootstrap: int
+        self, rivals: dict[str, np.ndarray], test: Split, predictions: dict[str, np.ndarray], num_bootstrap: int
     ) -> dict[str, dict[str, Metric]]:
-        methods = lead_id_baselines.fit_and_score(train, test, self.class_names(), self.seed)
         return {
             name: lead_id_figures(scores, _assigned(scores), test.patient_ids, self.class_names(), num_bootstrap)
-            for name, scores in methods.items()
+            for name, scores in rivals.items()
         }
 
     def examples(self, split: Split, predictions: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -6,7 +6,7 @@ from scipy.special import softmax
 from sklearn.ensemble import RandomForestClassifier
 
 from ecgjax import leads
-from ecgjax.data.records import Split
+from ecgjax.data.split import Split
 from ecgjax.models.arrangement_net import identity_residuals
 from ecgjax.tasks.reversal_baselines import average_beats
 

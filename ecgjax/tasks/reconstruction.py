@@ -11,11 +11,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from ml_collections import ConfigDict
 
 from ecgjax import augment, leads, scp
 from ecgjax.beat_levels import qrs_and_st
 from ecgjax.beats import POWER_METRIC, BeatWindow, average_beat
-from ecgjax.data.records import Split
+from ecgjax.data.split import Split
 from ecgjax.errors import InputError
 from ecgjax.lead_completion import IS_INDEPENDENT, complete, is_known, learnt_leads
 from ecgjax.metrics import Metric
@@ -74,6 +75,21 @@ class Reconstruction:
                 f"preprocess.normalise is {self.preprocess.normalise!r} and leads are rebuilt in mV", "set it to none"
             )
 
+    @classmethod
+    def from_config(cls, config: ConfigDict) -> "Reconstruction":
+        """The task that `config` describes."""
+        if config.evaluation.window_stride_s:
+            raise InputError(
+                "evaluation.window_stride_s is set, and rebuilt signals have no mean over windows", "set it to 0"
+            )
+        options = config.reconstruction.to_dict()
+        return cls(
+            loss_name=options.pop("loss"),
+            preprocess=Preprocess.from_config(config),
+            window=BeatWindow(fs_hz=config.preprocess.fs_hz, **config.beat.to_dict()),
+            **options,
+        )
+
     @property
     def num_outputs(self) -> int:
         return len(leads.INDEPENDENT_LEADS)
@@ -107,8 +123,8 @@ class Reconstruction:
     def training_view(self, key: jax.Array, record: Record) -> Record:
         body_key, noise_key, lead_key = jax.random.split(key, 3)
         full_mv, is_given = record["signal_mv"], self._given(lead_key)
-        if self.rotation_rad or self.elongation or self.displacement or self.gain:
-            body = augment.vary_body(body_key, self.rotation_rad, self.elongation, self.displacement, self.gain)
+        body = augment.another_body(body_key, self)
+        if body is not None:
             full_mv = full_mv @ body.T
         shown = _shown(full_mv, is_given)
         if self.noise_mv:
@@ -190,14 +206,21 @@ class Reconstruction:
     def metrics(self, predictions: dict[str, np.ndarray], num_bootstrap: int) -> dict[str, Metric]:
         return reconstruction_figures(predictions, self.evaluated, self.gains, _group_names(predictions), num_bootstrap)
 
+    def rivals(self, train: Split, test: Split) -> dict[str, dict[str, np.ndarray]]:
+        return rival_predictions(self, train, test, self.sets)
+
     def baselines(
-        self, train: Split, test: Split, predictions: dict[str, np.ndarray], num_bootstrap: int
+        self,
+        rivals: dict[str, dict[str, np.ndarray]],
+        test: Split,
+        predictions: dict[str, np.ndarray],
+        num_bootstrap: int,
     ) -> dict[str, dict[str, Metric]]:
         as_they_are = np.ones_like(self.gains)
         return {
             name: reconstruction_figures(rival, self.evaluated, as_they_are, _group_names(rival), num_bootstrap)
             | gains_over(predictions, rival, self.evaluated, self.gains, num_bootstrap)
-            for name, rival in rival_predictions(self, train, test, self.sets).items()
+            for name, rival in rivals.items()
         }
 
     def examples(self, split: Split, predictions: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ecgjax import augment, leads
-from ecgjax.data.records import Split
 from ecgjax.data.resident import Resident, resident, whole_record
+from ecgjax.data.split import Split
 from ecgjax.tasks.task import Task
 
 _INDEPENDENT = [leads.LEADS.index(name) for name in leads.INDEPENDENT_LEADS]

@@ -12,17 +12,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from ml_collections import ConfigDict
 
 from ecgjax import augment, leads
 from ecgjax.beats import BeatWindow, average_beat
-from ecgjax.data.records import Split
+from ecgjax.data.split import Split
 from ecgjax.errors import InputError
 from ecgjax.fast_random import normals
 from ecgjax.metrics import Metric
 from ecgjax.preprocess import Preprocess
-from ecgjax.tasks import reversal_baselines
 from ecgjax.tasks.reversal_figures import CLASS_NAMES, NONE, prior, reversal_figures
-from ecgjax.tasks.task import Record, Task
+from ecgjax.tasks.task import RIVALS_SEED, Record, Task
 
 VIEWS = ("beat", "signal")
 """What the network sees: the average beat or the whole signal."""
@@ -72,6 +72,16 @@ class Reversal:
         if not 0 < self.none_share < 1:
             raise InputError(f"reversal.none_share is {self.none_share}", "give a share between 0 and 1")
 
+    @classmethod
+    def from_config(cls, config: ConfigDict) -> "Reversal":
+        """The task that `config` describes."""
+        return cls(
+            preprocess=Preprocess.from_config(config),
+            window=BeatWindow(fs_hz=config.preprocess.fs_hz, **config.beat.to_dict()),
+            seed=config.seed,
+            **config.reversal.to_dict(),
+        )
+
     @property
     def num_outputs(self) -> int:
         """The logit of any reversal and one a placement; or two classes, none and any."""
@@ -103,8 +113,8 @@ class Reversal:
             if self.stretch:
                 signal_mv = augment.stretch_time(stretch_key, signal_mv, self.window.num_before, self.stretch)
         placement, change = self._draw(draw_key)
-        if self.rotation_rad or self.elongation or self.displacement or self.gain:
-            body = augment.vary_body(body_key, self.rotation_rad, self.elongation, self.displacement, self.gain)
+        body = augment.another_body(body_key, self)
+        if body is not None:
             change = change @ body
         seen_mv = signal_mv @ change.T
         if self.noise_mv:
@@ -187,10 +197,18 @@ class Reversal:
             num_bootstrap,
         )
 
+    def rivals(self, train: Split, test: Split) -> dict[str, dict[str, np.ndarray]]:
+        from ecgjax.tasks import reversal_baselines  # noqa: PLC0415 - scikit-learn, which only training needs
+
+        return reversal_baselines.fit_and_score(train, test, RIVALS_SEED)
+
     def baselines(
-        self, train: Split, test: Split, predictions: dict[str, np.ndarray], num_bootstrap: int
+        self,
+        rivals: dict[str, dict[str, np.ndarray]],
+        test: Split,
+        predictions: dict[str, np.ndarray],
+        num_bootstrap: int,
     ) -> dict[str, dict[str, Metric]]:
-        methods = reversal_baselines.fit_and_score(train, test, self.seed)
         return {
             name: reversal_figures(
                 scored["targets"],
@@ -199,7 +217,7 @@ class Reversal:
                 scored["patient_ids"],
                 num_bootstrap,
             )
-            for name, scored in methods.items()
+            for name, scored in rivals.items()
         }
 
     def examples(self, split: Split, predictions: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

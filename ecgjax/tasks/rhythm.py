@@ -6,26 +6,25 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from ml_collections import ConfigDict
 
-from ecgjax.data.records import Split
 from ecgjax.data.rhythms import CLASSES
+from ecgjax.data.split import Split
 from ecgjax.errors import InputError
 from ecgjax.metrics import Metric
-from ecgjax.tasks import rhythm_baselines
+from ecgjax.preprocess import Preprocess
+from ecgjax.tasks import rhythm_view
 from ecgjax.tasks.heartbeat_figures import decisions
-from ecgjax.tasks.rhythm_features import measured
+from ecgjax.tasks.rhythm_features import bounded, measured
 from ecgjax.tasks.rhythm_figures import best_offsets, paired_gains, rhythm_figures
 from ecgjax.tasks.rhythm_view import RhythmView
-from ecgjax.tasks.task import Record, Task
+from ecgjax.tasks.task import RIVALS_SEED, Record, Task
 
 WEIGHTINGS = {"none": 0.0, "inverse": -1.0, "sqrt_inverse": -0.5}
 """Power of the number of recordings of its class by which a training recording weighs in the loss."""
 
 DECISIONS = ("most_probable", "tuned")
 """How the class is chosen; the second weighs classes as the challenge's score on validation recordings asks for."""
-
-MOST = 1e6
-"""Bound of measures, which may be ratios to nearly nothing."""
 
 EXAMPLES = {True: 2, False: 2}
 """Of each class, recordings named rightly and wrongly that the report draws."""
@@ -58,6 +57,14 @@ class Rhythm:
         if self.baseline_records < 1:
             raise InputError(f"rhythm.baseline_records is {self.baseline_records}", "give 1 or more")
 
+    @classmethod
+    def from_config(cls, config: ConfigDict) -> "Rhythm":
+        """The task that `config` describes."""
+        options = config.rhythm.to_dict()
+        shown = {name: options.pop(name) for name in rhythm_view.OPTIONS}
+        view = RhythmView(preprocess=Preprocess.from_config(config), **shown)
+        return cls(shown=view, seed=config.seed, **options)
+
     def class_names(self) -> tuple[str, ...]:
         return CLASSES
 
@@ -72,8 +79,7 @@ class Rhythm:
         weight = np.bincount(classes)[classes] ** WEIGHTINGS[self.weighting]
         found = {"classes": classes, "loss_weight": (weight / weight.mean()).astype(np.float32)}
         if self.shown.measures:
-            # What cannot be measured is 0, which nothing that can be is.
-            found["measures"] = np.clip(np.nan_to_num(measured(split)), -MOST, MOST).astype(np.float32)
+            found["measures"] = bounded(measured(split), np)
         return found
 
     def sampling_weights(self, split: Split) -> np.ndarray | None:
@@ -113,17 +119,21 @@ class Rhythm:
             found[f"offset/{name}"] = Metric(offset, None, len(targets))
         return found
 
+    def rivals(self, train: Split, test: Split) -> dict[str, np.ndarray]:
+        from ecgjax.tasks import rhythm_baselines  # noqa: PLC0415 - scikit-learn, which only training needs
+
+        return rhythm_baselines.class_scores(train, _classes(train), test, self.baseline_records, RIVALS_SEED)
+
     def baselines(
-        self, train: Split, test: Split, predictions: dict[str, np.ndarray], num_bootstrap: int
+        self, rivals: dict[str, np.ndarray], test: Split, predictions: dict[str, np.ndarray], num_bootstrap: int
     ) -> dict[str, dict[str, Metric]]:
-        methods = rhythm_baselines.class_scores(train, _classes(train), test, self.baseline_records, self.seed)
         untuned = dataclasses.replace(self, offsets=None)
         targets, patient_ids = predictions["targets"], predictions["patient_ids"]
         own = self.decided(predictions["scores"])
         return {
             name: untuned.metrics({**predictions, "scores": scores}, num_bootstrap)
             | paired_gains(targets, own, scores.argmax(axis=1), patient_ids, num_bootstrap)
-            for name, scores in methods.items()
+            for name, scores in rivals.items()
         }
 
     def examples(self, split: Split, predictions: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -4,8 +4,8 @@ import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 
-from ecgjax.data.records import Split
 from ecgjax.data.rhythms import CLASSES
+from ecgjax.data.split import Split
 from ecgjax.tasks.rhythm_features import measured
 
 _NUM_ITERATIONS = 150

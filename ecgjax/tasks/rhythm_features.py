@@ -1,24 +1,15 @@
-"""What cardiologists and the entries of 2017 measured of a recording: its intervals, its beats, its atria, its noise.
-
-Beats are found as Pan and Tompkins do (IEEE Trans Biomed Eng 1985, 32:230-236): a band-pass, the square of the slope,
-and its mean over the length of a QRS complex.
-"""
+"""What cardiologists and the entries of 2017 measured of a recording: its intervals, beats, atria and noise."""
 
 import functools
+from typing import Any
 
 import numpy as np
 import scipy.signal
 import scipy.stats
 
-from ecgjax.data.records import Split
+from ecgjax.data.split import Split
+from ecgjax.r_peaks import bandpassed, find_r
 
-QRS_HZ = (5.0, 20.0)
-QRS_S = 0.12
-REFRACTORY_S = 0.25
-STRETCH_S = 2.0
-"""The threshold is a share of the median of the highest peaks of stretches so long."""
-
-THRESHOLD = 0.3
 BEFORE_S, AFTER_S = 0.28, 0.42
 """Reach of a beat around R."""
 
@@ -31,6 +22,9 @@ FEWEST_BEATS = 4
 
 TINY = 1e-9
 
+MOST = 1e6
+"""Bound of measures, which may be ratios to nearly nothing."""
+
 
 def measured(split: Split) -> np.ndarray:
     """`[record, feature]` of the first lead, in the order of `feature_names`; NaN where there is no such feature."""
@@ -40,6 +34,14 @@ def measured(split: Split) -> np.ndarray:
         for ecg, count in zip(split.ecg, split.labels["num_samples"], strict=True)
     ]
     return np.array([[row.get(name, np.nan) for name in names] for row in rows])
+
+
+def bounded(measures: Any, library: Any) -> Any:
+    """Measures as a network is shown them: 0, which nothing is that can be measured, where there is none.
+
+    `library` is NumPy, or JAX's.
+    """
+    return library.clip(library.nan_to_num(measures), -MOST, MOST).astype(np.float32)
 
 
 @functools.cache
@@ -56,7 +58,7 @@ def features(signal_mv: np.ndarray, fs_hz: float) -> dict[str, float]:
     About 50 numbers: `rr_` of intervals between beats, `beat_` of their shapes, `p_`, `t_` and `atrial_` of what lies
     between QRS complexes, `noise_` of the signal as such.
     """
-    clean = _bandpassed(signal_mv, fs_hz, 0.5, 40.0)
+    clean = bandpassed(signal_mv, fs_hz, 0.5, 40.0)
     peaks = find_r(signal_mv, fs_hz)
     found = _noise(signal_mv, clean, fs_hz)
     found["noise_beats_per_s"] = len(peaks) * fs_hz / len(signal_mv)
@@ -68,23 +70,6 @@ def features(signal_mv: np.ndarray, fs_hz: float) -> dict[str, float]:
         found |= _shapes(beats, fs_hz)
         found |= _atria(clean, beats, whole, before, fs_hz)
     return found
-
-
-def find_r(signal_mv: np.ndarray, fs_hz: float) -> np.ndarray:
-    """R peaks of `[time]`: sample indices in order of time."""
-    band = _bandpassed(signal_mv, fs_hz, *QRS_HZ)
-    energy = _smoothed(np.gradient(band) ** 2, round(QRS_S * fs_hz))
-    peaks, _ = scipy.signal.find_peaks(energy, distance=max(round(REFRACTORY_S * fs_hz), 1))
-    stretch = min(round(STRETCH_S * fs_hz), len(energy))
-    highest = energy[: len(energy) // stretch * stretch].reshape(-1, stretch).max(axis=1)
-    peaks = peaks[energy[peaks] > THRESHOLD * np.median(highest)]
-    if not len(peaks):
-        return peaks
-    reach = round(QRS_S / 2 * fs_hz)
-    around = np.clip(peaks[:, None] + np.arange(-reach, reach + 1), 0, len(band) - 1)
-    # Which way R points is the same for all beats of a recording.
-    polarity = 1 if np.median(band[around].max(axis=1)) >= np.median(-band[around].min(axis=1)) else -1
-    return np.unique(around[np.arange(len(peaks)), np.argmax(polarity * band[around], axis=1)])
 
 
 def _beyond(signal_mv: np.ndarray, peaks: np.ndarray) -> np.ndarray:
@@ -248,17 +233,3 @@ def _noise(signal_mv: np.ndarray, clean: np.ndarray, fs_hz: float) -> dict[str, 
         "noise_unsteady": float(by_second.max() / (np.median(by_second) + TINY)),
         "noise_still": float(by_second.min() / (np.median(by_second) + TINY)),
     }
-
-
-def _bandpassed(signal_mv: np.ndarray, fs_hz: float, low_hz: float, high_hz: float) -> np.ndarray:
-    sections = _sections(fs_hz, low_hz, min(high_hz, 0.45 * fs_hz))
-    return scipy.signal.sosfiltfilt(sections, signal_mv, padlen=min(round(fs_hz), len(signal_mv) - 1))
-
-
-@functools.lru_cache
-def _sections(fs_hz: float, low_hz: float, high_hz: float) -> np.ndarray:
-    return scipy.signal.butter(2, (low_hz, high_hz), "bandpass", fs=fs_hz, output="sos")
-
-
-def _smoothed(values: np.ndarray, num_samples: int) -> np.ndarray:
-    return np.convolve(values, np.ones(num_samples) / num_samples, mode="same")

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from ecgjax.augment import at_samples
-from ecgjax.data.records import Split
+from ecgjax.data.split import Split
 from ecgjax.errors import InputError
 from ecgjax.fast_random import normals
 from ecgjax.preprocess import Preprocess

@@ -1,16 +1,20 @@
 """What the training loop asks of a task."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import jax
 import numpy as np
 
-from ecgjax.data.records import Split
+from ecgjax.data.split import Split
 from ecgjax.metrics import Metric
 
 Record = dict[str, jax.Array]
 """One record inside the compiled step: `signal_mv` `[time, lead]` float32, how many of its samples were recorded and do
 not pad it, `num_samples`, and the task's targets; batched by vmap."""
+
+
+RIVALS_SEED = 0
+"""Of the methods that the network is compared with, as far as they draw."""
 
 
 class Task(Protocol):
@@ -74,10 +78,16 @@ class Task(Protocol):
         """A few records for the report: `signal_mv` `[example, time, lead]`, `fs_hz`, `record_ids`, `truth`,
         `prediction` and `probability`; empty where there is nothing to draw."""
 
+    def rivals(self, train: Split, test: Split) -> dict[str, Any]:
+        """Name -> what a method that the network has to beat makes of `test`.
+
+        The same whatever the seed of the network, so that runs of several seeds need it once.
+        """
+
     def baselines(
-        self, train: Split, test: Split, predictions: dict[str, np.ndarray], num_bootstrap: int
+        self, rivals: dict[str, Any], test: Split, predictions: dict[str, np.ndarray], num_bootstrap: int
     ) -> dict[str, dict[str, Metric]]:
-        """Name -> figures of the methods the network has to beat, on the same records.
+        """Name -> figures of the `rivals` for `test`.
 
         With the network's own `predictions` for `test`, `gain/FIGURE` is its figure minus theirs, paired.
         """

@@ -5,12 +5,12 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+from ml_collections import ConfigDict
 
 from ecgjax.data import intracardiac
-from ecgjax.data.records import Split
+from ecgjax.data.split import Split
 from ecgjax.errors import InputError
 from ecgjax.metrics import Metric
-from ecgjax.tasks import heart_baselines
 from ecgjax.tasks.activation_map import heart_label
 from ecgjax.tasks.heart_view import HeartView, delayed
 from ecgjax.tasks.potential_figures import Compared, paired_gains, potential_figures
@@ -51,6 +51,24 @@ class Transmembrane:
             raise InputError("a value of transmembrane.site_sd_mv is not above 0", "give mV above 0")
         if self.upstroke_weight < 0:
             raise InputError(f"transmembrane.upstroke_weight is {self.upstroke_weight}", "give 0 or more")
+
+    @classmethod
+    def from_config(cls, config: ConfigDict) -> "Transmembrane":
+        """The task that `config` describes."""
+        if config.preprocess.fs_hz != intracardiac.FS_HZ:
+            raise InputError(
+                f"preprocess.fs_hz is {config.preprocess.fs_hz}", f"leave the {intracardiac.FS_HZ:g} Hz of vm"
+            )
+        options = config.transmembrane
+        return cls(
+            loss_name=options.loss,
+            vm_scaling=options.vm_scaling,
+            site_mean_mv=options.site_mean_mv,
+            site_sd_mv=options.site_sd_mv,
+            upstroke_weight=options.upstroke_weight,
+            upstroke_ms=options.upstroke_ms,
+            shown=HeartView.from_options(config, options),
+        )
 
     @property
     def num_outputs(self) -> int:
@@ -98,10 +116,14 @@ class Transmembrane:
         return jnp.sum(each * weight, axis=(1, 2)) / jnp.sum(weight, axis=(1, 2))
 
     def predict(self, outputs: jax.Array, batch: Record) -> dict[str, jax.Array]:
-        centre_mv, spread_mv = self._scale_mv()
-        predicted_mv = centre_mv + spread_mv * outputs.astype(jnp.float32)
         # Rounding of float16 is below 0.04 mV, and there are 37,500 values a record.
-        return {"targets": _millivolts(batch["vm"]).astype(jnp.float16), "scores": predicted_mv.astype(jnp.float16)}
+        true_mv, predicted_mv = _millivolts(batch["vm"]), self.potentials_mv(outputs)
+        return {"targets": true_mv.astype(jnp.float16), "scores": predicted_mv.astype(jnp.float16)}
+
+    def potentials_mv(self, outputs: jax.Array) -> jax.Array:
+        """`[..., site]` that the model's outputs stand for."""
+        centre_mv, spread_mv = self._scale_mv()
+        return centre_mv + spread_mv * outputs.astype(jnp.float32)
 
     def _scale_mv(self) -> tuple[np.ndarray, np.ndarray]:
         """Potential where an output is 0, and by how much it rises for an output of 1; `[site]` or `[1]`."""
@@ -122,13 +144,18 @@ class Transmembrane:
         compared = Compared.from_potentials(predictions["targets"], predictions["scores"])
         return potential_figures(compared, predictions["patient_ids"], num_bootstrap)
 
+    def rivals(self, train: Split, test: Split) -> dict[str, np.ndarray]:
+        from ecgjax.tasks import heart_baselines  # noqa: PLC0415 - scikit-learn, which only training needs
+
+        return heart_baselines.potentials(train, test, self.shown)
+
     def baselines(
-        self, train: Split, test: Split, predictions: dict[str, np.ndarray], num_bootstrap: int
+        self, rivals: dict[str, np.ndarray], test: Split, predictions: dict[str, np.ndarray], num_bootstrap: int
     ) -> dict[str, dict[str, Metric]]:
         truth, patients = predictions["targets"], predictions["patient_ids"]
         own = Compared.from_potentials(truth, predictions["scores"])
         found = {}
-        for name, guess in heart_baselines.potentials(train, test, self.shown).items():
+        for name, guess in rivals.items():
             compared = Compared.from_potentials(truth, guess)
             found[name] = potential_figures(compared, patients, num_bootstrap)
             found[name] |= paired_gains(own, compared, patients, num_bootstrap)

@@ -75,11 +75,10 @@ class TwelveLeadView:
             given = np.isin(leads.LEADS, self.given_leads)
             shown = augment.showing(augment.some_leads(subset_key, given, self.random_leads))
         change = shown
-        has_body = any((self.rotation_rad, self.elongation, self.displacement, self.gain))
-        if has_body:
-            body = augment.vary_body(body_key, self.rotation_rad, self.elongation, self.displacement, self.gain)
+        body = augment.another_body(body_key, self)
+        if body is not None:
             change = shown @ body
-        seen_mv = signal_mv @ change.T if has_body or self.random_leads or self.shows_some else signal_mv
+        seen_mv = signal_mv @ change.T if body is not None or self.random_leads or self.shows_some else signal_mv
         if self.noise_mv:
             seen_mv += augment.electrode_noise(noise_key, len(signal_mv), self.noise_mv, change)
         if self.lead_noise_mv:

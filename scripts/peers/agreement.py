@@ -9,7 +9,7 @@ import torch
 from ml_collections import ConfigDict
 
 from ecgjax import models, tasks
-from ecgjax.data.records import Split
+from ecgjax.data.split import Split
 from scripts.peers.trainer import Peer
 
 Shown = dict[str, np.ndarray]

@@ -8,7 +8,7 @@ from torch import nn
 
 from ecgjax import leads, scp
 from ecgjax.beats import BeatWindow
-from ecgjax.data.records import Split
+from ecgjax.data.split import Split
 from ecgjax.errors import InputError
 from ecgjax.models.beat_encoder import LONG_RR_S, SHORT_RR_S
 from scripts.peers import agreement, record_views

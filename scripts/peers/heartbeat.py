@@ -10,7 +10,7 @@ from torch import nn
 
 from ecgjax import models, tasks
 from ecgjax.data.heartbeats import FS_HZ, WINDOW_SAMPLES
-from ecgjax.data.records import Split
+from ecgjax.data.split import Split
 from ecgjax.errors import InputError
 from ecgjax.models.beat_reader import COARSE
 from ecgjax.tasks.heartbeat_view import NUM_INTERVALS, SMALLEST_RANGE_MV

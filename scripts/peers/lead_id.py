@@ -8,7 +8,7 @@ from torch import nn
 
 from ecgjax import leads
 from ecgjax.beats import BeatWindow
-from ecgjax.data.records import Split
+from ecgjax.data.split import Split
 from ecgjax.errors import InputError
 from ecgjax.models.arrangement_net import Orders
 from scripts.peers import agreement, record_views

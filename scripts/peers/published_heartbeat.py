@@ -10,7 +10,7 @@ from torch import nn
 
 from ecgjax import tasks
 from ecgjax.data.heartbeats import CUT_SAMPLES
-from ecgjax.data.records import Split
+from ecgjax.data.split import Split
 from ecgjax.errors import InputError
 from ecgjax.tasks.heartbeat_view import r_sample
 from scripts.peers import agreement

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from ml_collections import ConfigDict
 from torch import nn
 
-from ecgjax.data.records import Split
+from ecgjax.data.split import Split
 from ecgjax.errors import InputError
 from scripts.peers import agreement, record_views
 from scripts.peers.batch_views import Records

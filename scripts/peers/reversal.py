@@ -8,7 +8,7 @@ from torch import nn
 
 from ecgjax import leads
 from ecgjax.beats import POWER_METRIC, BeatWindow
-from ecgjax.data.records import Split
+from ecgjax.data.split import Split
 from ecgjax.errors import InputError
 from ecgjax.tasks.reversal import prior
 from scripts.peers import agreement, record_views

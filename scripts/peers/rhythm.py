@@ -13,7 +13,7 @@ from torch import nn
 
 from ecgjax import models, tasks
 from ecgjax.beats import REFRACTORY_S, SMOOTHING_S, STRETCH_S, THRESHOLD, BeatWindow
-from ecgjax.data.records import Split
+from ecgjax.data.split import Split
 from ecgjax.errors import InputError
 from ecgjax.models import rhythm_reader
 from scripts.peers.trainer import Batch, Peer

@@ -4,6 +4,7 @@ A peer is written as somebody would who wants PyTorch to be fast: whole batches,
 way "loader" is the one of published projects instead: workers that load and augment record by record in NumPy.
 """
 
+import abc
 import copy
 import os
 import time
@@ -29,7 +30,7 @@ Batch = dict[str, torch.Tensor]
 _OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 
 
-class Peer(nn.Module):
+class Peer(nn.Module, abc.ABC):
     """A task's network and records. Tensors that are not weights are buffers, so that `to` takes all to a device.
 
     Attributes:
@@ -38,17 +39,17 @@ class Peer(nn.Module):
 
     network: nn.Module
 
+    @abc.abstractmethod
     def batch(self, index: torch.Tensor) -> Batch:
         """The records `index` int64 `[batch]`, cropped and augmented all at once, and their targets."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def one(self, index: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """The same of one record in NumPy."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def loss(self, batch: Batch) -> torch.Tensor:
         """Mean loss of the network on a batch."""
-        raise NotImplementedError
 
 
 class Updates:
@@ -56,10 +57,10 @@ class Updates:
 
     def __init__(self, network: nn.Module, config: ConfigDict):
         options = config.optimizer
-        if options.name not in _OPTIMIZERS or options.options or config.init.workdir:
+        if options.name not in _OPTIMIZERS or options.options or config.init:
             raise InputError(
                 f"there is no peer for optimizer.name={options.name}, optimizer.options={options.options!r}, "
-                f"init.workdir={config.init.workdir!r}",
+                f"init={config.init!r}",
                 f"use one of {', '.join(_OPTIMIZERS)} and nothing else",
             )
         self._clip_norm, self._decay = options.clip_norm, config.ema_decay

@@ -11,7 +11,8 @@ import tensorflow_datasets as tfds
 from fake_task import fake_config, fake_split
 
 from configs import common
-from data_prep.build import Options, Prepared, RecordBuilder, base_features, base_metadata
+from data_prep.build import Options, RecordBuilder, base_features, base_metadata
+from data_prep.shards import Prepared
 from ecgjax import experiment, train
 from ecgjax.data.feed import ResidentFeed, StreamedFeed
 from ecgjax.data.records import load_split, open_split
@@ -68,7 +69,7 @@ def records(split):
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory):
     folder = str(tmp_path_factory.mktemp("data"))
-    Fake("default", folder, Options(None, skip_bad=False, num_workers=1)).download_and_prepare()
+    Fake("default", folder, Options(None, skip_bad=False, num_workers=1, beam=None)).download_and_prepare()
     return folder
 
 
@@ -233,7 +234,7 @@ def noise():
 
 @pytest.mark.slow
 def test_an_epoch_takes_no_more_memory_than_its_beginning(tmp_path):
-    Long("default", str(tmp_path), Options(None, skip_bad=False, num_workers=1)).download_and_prepare()
+    Long("default", str(tmp_path), Options(None, skip_bad=False, num_workers=1, beam=None)).download_and_prepare()
     done = subprocess.run(
         [sys.executable, "-c", EPOCH, str(tmp_path)],
         capture_output=True,

@@ -39,7 +39,7 @@ def prepare_folder(folder: Path, records: list[tuple[np.ndarray, float]]) -> str
             baseline=[0] * 12,
             write_dir=str(raw),
         )
-    prepare("wfdb", "", str(folder / "out"), Options(raw, skip_bad=False, num_workers=1))
+    prepare("wfdb", "", str(folder / "out"), Options(raw, skip_bad=False, num_workers=1, beam=None))
     return str(folder / "out")
 
 

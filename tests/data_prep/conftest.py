@@ -13,7 +13,7 @@ def prepare_into(tmp_path: Path):
     def run(dataset: str, raw_dir: Path, skip_bad: bool = False, num_workers: int = 1) -> str:
         name, _, variant = dataset.partition("/")
         out = str(tmp_path / "out")
-        prepare(name, variant, out, Options(raw_dir.resolve(), skip_bad, num_workers))
+        prepare(name, variant, out, Options(raw_dir.resolve(), skip_bad, num_workers, beam=None))
         return out
 
     return run

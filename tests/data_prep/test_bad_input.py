@@ -211,7 +211,7 @@ def test_missing_table(folder, prepare_into):
 )
 def test_bad_options(folder, tmp_path, dataset, raw_dir, message):
     name, _, variant = dataset.partition("/")
-    options = Options(raw_dir and tmp_path / raw_dir, skip_bad=False, num_workers=1)
+    options = Options(raw_dir and tmp_path / raw_dir, skip_bad=False, num_workers=1, beam=None)
     with pytest.raises(InputError, match=message):
         prepare(name, variant, str(tmp_path / "out"), options)
 
@@ -219,7 +219,7 @@ def test_bad_options(folder, tmp_path, dataset, raw_dir, message):
 def test_place_that_cannot_be_written(folder, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=r"cannot write to .*; give another --data_dir"):
-        prepare("ptbxl", "", str(tmp_path / "file"), Options(folder, skip_bad=False, num_workers=1))
+        prepare("ptbxl", "", str(tmp_path / "file"), Options(folder, skip_bad=False, num_workers=1, beam=None))
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ import pytest
 
 from data_prep.heartbeat import GAIN
 from ecgjax.data.heartbeats import CLASSES, CUT_SAMPLES, FS_HZ
-from ecgjax.data.records import Split, load_split
+from ecgjax.data.records import load_split
+from ecgjax.data.split import Split
 from ecgjax.errors import InputError
 
 PER_CLASS = 20

@@ -7,7 +7,8 @@ import wfdb
 
 from data_prep.mitbih import BY_BEAT, DS1, DS2, PACED, VALIDATION, read_annotations
 from ecgjax.data.heartbeats import BEFORE_SAMPLES, CLASS_OF_SYMBOL, FS_HZ, LEAD_NAMES, WINDOW_SAMPLES
-from ecgjax.data.records import Split, load_split
+from ecgjax.data.records import load_split
+from ecgjax.data.split import Split
 from ecgjax.errors import InputError
 
 RAW_HZ = 360

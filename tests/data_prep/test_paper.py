@@ -18,7 +18,9 @@ LABELS = ("rhythm", "part", "num_samples")
 def data_dir(tmp_path_factory):
     """Holds the small simulated recordings, raw and through paper."""
     folder = tmp_path_factory.mktemp("paper")
-    prepare("simulated_paper", "smoke-75px", str(folder), Options(raw_dir=None, skip_bad=False, num_workers=1))
+    prepare(
+        "simulated_paper", "smoke-75px", str(folder), Options(raw_dir=None, skip_bad=False, num_workers=1, beam=None)
+    )
     return str(folder)
 
 

@@ -9,8 +9,8 @@ from raw_archives import signal, write_record
 from test_bad_input import BAD, DAMAGE
 
 from data_prep import wfdb_records
-from data_prep.build import BadRecordError
 from data_prep.plain_wfdb import PlainRecord, read_plain
+from data_prep.shards import BadRecordError
 from data_prep.wfdb_records import read_recording, read_with_wfdb
 
 TABLE_DAMAGE = ("age", "codes", "fold", "sex")

@@ -7,7 +7,8 @@ import pytest
 import wfdb
 from raw_archives import signal, write_ptbxl, write_record, write_table
 
-from ecgjax.data.records import Split, load_split
+from ecgjax.data.records import load_split
+from ecgjax.data.split import Split
 from ecgjax.leads import LEADS
 
 SAMPLE = Path(os.environ.get("ECGJAX_TEST_DATA", Path(__file__).parents[3] / "shared" / "data")) / "ptb-xl"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import wfdb
 
-from data_prep.build import BadRecordError
+from data_prep.shards import BadRecordError
 from data_prep.wfdb_rewrite import BITS, NewLead, read_stored, write_rewritten
 from ecgjax import leads
 from ecgjax.errors import InputError

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import wfdb
 
-from data_prep.build import BadRecordError
+from data_prep.shards import BadRecordError
 from data_prep.wfdb_twelve import read_partial, write_twelve
 from ecgjax.errors import InputError
 from ecgjax.leads import LEADS

@@ -5,7 +5,7 @@ import pytest
 
 from configs.heartbeat import get_config
 from ecgjax.data.heartbeats import LEAD_NAMES, RR_FIGURES, WINDOW_SAMPLES
-from ecgjax.data.records import Split
+from ecgjax.data.split import Split
 from ecgjax.errors import InputError
 
 torch = pytest.importorskip("torch")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from configs.rhythm import get_config
-from ecgjax.data.records import Split
+from ecgjax.data.split import Split
 from ecgjax.errors import InputError
 
 torch = pytest.importorskip("torch")

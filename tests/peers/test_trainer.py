@@ -68,6 +68,9 @@ class Means(trainer.Peer):
     def __init__(self):
         super().__init__()
         self.network = torch.nn.Linear(1, 1)
+        # From 0 on every batch is equally far from the mean.
+        for weight in self.network.parameters():
+            torch.nn.init.zeros_(weight)
         self.seen = []
 
     def batch(self, index):

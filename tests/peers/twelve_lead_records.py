@@ -3,7 +3,7 @@
 import numpy as np
 
 from ecgjax import leads
-from ecgjax.data.records import Split
+from ecgjax.data.split import Split
 
 _CODES = (["NORM", "SR"], ["AFIB"], ["STACH"], [], ["CLBBB", "SR"])
 

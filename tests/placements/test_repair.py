@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from configs.reversal import get_config
-from ecgjax import leads
+from ecgjax import leads, models, tasks
+from ecgjax.bundled import write_variables
 from ecgjax.errors import InputError
-from ecgjax.experiment import Experiment
 from ecgjax.leads import LEADS, LIMB_LEADS, PRECORDIAL_LEADS
 from ecgjax.placements import posterior as pp
 from ecgjax.placements import repair
@@ -270,18 +270,17 @@ def test_the_prior_decides_where_the_record_does_not():
 
 
 @pytest.fixture
-def untrained(tmp_path, monkeypatch):
+def untrained(tmp_path):
     """The run of a small network that was never trained."""
     config = get_config("simulated")
     config.model.placement_net.update({"features": 4, "hidden": 8, "num_blocks": 1})
     config.data.seconds, config.data.crop_s = 3.0, 3.0
     write_json(tmp_path / "config.json", config.to_dict())
-
-    def initial_variables(experiment, workdir):
-        beat = jnp.zeros((1, *experiment.signal_shape))
-        return jax.jit(functools.partial(experiment.module.init, is_training=False))(jax.random.key(0), beat)
-
-    monkeypatch.setattr(Experiment, "best_variables", initial_variables)
+    task = tasks.build(config)
+    module = models.build(config.model, task.num_outputs, jnp.float32, None)
+    beat = jnp.zeros((1, task.window.num_samples, len(LEADS)))
+    initial = jax.jit(functools.partial(module.init, is_training=False))(jax.random.key(0), beat)
+    write_variables(jax.device_get(initial), tmp_path)
     return tmp_path
 
 
@@ -305,6 +304,10 @@ def test_evidence_of_a_run_moves_with_the_cables(untrained):
     assert np.ptp(likelihood[0]) > 1e-2
     for row, wrong in enumerate(given):
         assert likelihood[row, pp.index_of(wrong)] == pytest.approx(likelihood[0, 0], abs=1e-4)
+    (of_likely,) = evidence.of_likely
+    found, expected = np.asarray(of_likely(records)), likelihood[:, pp.likely_hypotheses()]
+    np.testing.assert_allclose(found[:, :-3], expected[:, :-3], atol=1e-4)
+    assert (found[:, -3:] > expected[:, -3:] - 1e-4).all()
 
 
 def test_other_runs_give_no_evidence(tmp_path):

@@ -168,7 +168,9 @@ def test_mutants(seeds, tmp_path):
 @pytest.mark.parametrize("seed", range(10))
 def test_many_mutants(seed, seeds, tmp_path):
     read, refused = run_mutants(seeds, tmp_path, 1000, seed=100 + seed)
-    print(f"{read} of 1000 read, {refused} refused, {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10} MB")
+    assert read > 60
+    assert refused > 300
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10 < 4096, "megabytes"
 
 
 def test_every_truncation_of_a_header_is_told(seeds, tmp_path):

@@ -5,7 +5,7 @@ import numpy as np
 from configs import heartbeat as config_file
 from ecgjax import tasks
 from ecgjax.data import heartbeats
-from ecgjax.data.records import Split
+from ecgjax.data.split import Split
 
 WIDTH_S = {"N": 0.02, "S": 0.02, "V": 0.07, "F": 0.045, "Q": 0.03}
 """Standard deviation of a made QRS."""

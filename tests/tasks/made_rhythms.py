@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ecgjax.data.records import Split
 from ecgjax.data.rhythms import FS_HZ, LEAD_NAMES
+from ecgjax.data.split import Split
 from ecgjax.preprocess import Preprocess
 from ecgjax.tasks.rhythm import Rhythm
 from ecgjax.tasks.rhythm_view import RhythmView

@@ -146,7 +146,9 @@ def test_baselines_and_gains():
     train, test = splits
     truth = test.labels["age_years"].astype(np.float32)
     given = {"targets": truth, "scores": truth + 1, "superclass": np.zeros((60, 5), np.int8)}
-    found = task().baselines(train, test, {**given, "patient_ids": test.patient_ids}, num_bootstrap=50)
+    found = task().baselines(
+        task().rivals(train, test), test, {**given, "patient_ids": test.patient_ids}, num_bootstrap=50
+    )
     constant, ridge = found["constant_median"], found["ridge_regression"]
     expected = np.abs(truth - np.median(train.labels["age_years"])).mean()
     assert constant["mae_years"].value == pytest.approx(expected, rel=1e-5)
@@ -169,9 +171,11 @@ def test_simulated_records_are_held_against_the_simulators_floor(monkeypatch):
         return ages[:20] - 2.0
 
     monkeypatch.setattr(age, "age_floor", two_years_off)
-    monkeypatch.setattr(age.average_beat_baselines, "ages", lambda *arguments: {})
+    monkeypatch.setattr("ecgjax.tasks.average_beat_baselines.ages", lambda *arguments: {})
     given = {"targets": ages[:20], "scores": ages[:20] + 3, "superclass": np.zeros((20, 5), np.int8)}
-    found = task().baselines(train, test, {**given, "patient_ids": test.patient_ids}, num_bootstrap=10)
+    found = task().baselines(
+        task().rivals(train, test), test, {**given, "patient_ids": test.patient_ids}, num_bootstrap=10
+    )
     seed, numbers, seconds = asked
     assert (seed, seconds, numbers.tolist()) == (simulated.SEED, simulated.SECONDS, list(range(7, 27)))
     assert found["simulator_floor"]["mae_years"].value == pytest.approx(2)

@@ -123,7 +123,7 @@ def test_baselines_beat_chance_where_there_is_something_to_learn():
     made = task(labels="superclass", leads="I+V2")
     truth = scp.labels(test, "superclass")
     predictions = {"targets": truth, "scores": truth + 0.0, "patient_ids": test.patient_ids}
-    found = made.baselines(train, test, predictions, num_bootstrap=50)
+    found = made.baselines(made.rivals(train, test), test, predictions, num_bootstrap=50)
     assert list(found) == ["no_skill", "logistic_regression"]
     assert found["no_skill"]["macro_auroc"].value == 0.5
     assert found["logistic_regression"]["macro_auroc"].value > 0.8

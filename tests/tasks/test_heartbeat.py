@@ -150,7 +150,7 @@ def test_trees_tell_widths_apart_and_gains_are_paired():
     made = task(classes="binary")
     truth = test.labels["is_abnormal"]
     given = predictions(made, test, np.stack([~truth, truth], axis=1))
-    found = made.tuned(given).baselines(train, test, given, num_bootstrap=20)
+    found = made.tuned(given).baselines(made.rivals(train, test), test, given, num_bootstrap=20)
     assert list(found) == ["majority_class", "boosted_trees"]
     assert found["majority_class"]["auroc"].value == 0.5
     assert found["majority_class"]["gain/auroc"].value == 0.5

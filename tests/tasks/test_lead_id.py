@@ -86,7 +86,7 @@ def test_leads_by_set_or_list():
 def test_baselines_and_examples(split):
     made = task()
     many = population(40, seed=1)
-    found = made.baselines(many, split, {}, num_bootstrap=10)
+    found = made.baselines(made.rivals(many, split), split, {}, num_bootstrap=10)
     assert set(found) == {"chance", "identities_alone", "each_lead_alone"}
     assert found["identities_alone"]["set_accuracy_limb"].value == 1
     assert found["each_lead_alone"]["lead_accuracy"].value > found["chance"]["lead_accuracy"].value

@@ -196,7 +196,7 @@ def test_rivals_are_judged_as_the_network_is(halved):
     made, kept = halved
     order = np.argsort(np.tile(np.arange(6), 3), kind="stable")
     own = {name: values[order] for name, values in kept.items()}
-    found = made.baselines(rebuilt_run.made_split("train", 20), SPLIT, own, num_bootstrap=10)
+    found = made.baselines(made.rivals(rebuilt_run.made_split("train", 20), SPLIT), SPLIT, own, num_bootstrap=10)
     assert list(found) == ["least_squares", "own_least_squares", "dipole"]
     ours = made.metrics(own, 0)
     for rival in found.values():

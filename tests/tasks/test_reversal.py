@@ -10,7 +10,7 @@ import sklearn.metrics
 
 from configs.reversal import get_config
 from ecgjax import leads, tasks
-from ecgjax.data.records import Split
+from ecgjax.data.split import Split
 from ecgjax.tasks.reversal_figures import CLASS_NAMES, at_prior, prior, reversal_figures
 
 TASK = tasks.build(get_config("ptbxl"))

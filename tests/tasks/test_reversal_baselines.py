@@ -9,7 +9,7 @@ import pytest
 import wfdb
 
 from ecgjax import leads, metrics
-from ecgjax.data.records import Split
+from ecgjax.data.split import Split
 from ecgjax.errors import InputError
 from ecgjax.tasks import reversal_baselines as baselines
 

@@ -115,7 +115,7 @@ def test_features_beat_the_majority_and_gains_are_paired():
     train, test = made_rhythms(RHYTHMS * 4, seed=1), made_rhythms(RHYTHMS, seed=2)
     made = task()
     truth = made.targets(test)["classes"]
-    found = made.baselines(train, test, predictions(made, test, np.eye(4)[truth]), num_bootstrap=20)
+    found = made.baselines(made.rivals(train, test), test, predictions(made, test, np.eye(4)[truth]), num_bootstrap=20)
     assert list(found) == ["majority_class", "features"]
     assert found["majority_class"]["accuracy"].value == 0.5
     assert found["majority_class"]["gain/accuracy"].value == 0.5

@@ -1,0 +1,1 @@
+"""Trained networks with their preprocessing, written for other programs: StableHLO and ONNX."""
