@@ -147,7 +147,8 @@ def test_real_records_end_to_end(model, sample):
     assert ("macro_f1" in results["metrics"]) == (model == "placement_net")
 
 
-@pytest.mark.parametrize("options", ["leads=+I", pytest.param("leads=all,model=lead_set_net", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("options", ["leads=+I", "leads=all,model=lead_set_net"])
 def test_leads_are_identified_end_to_end(options, sample):
     workdir = sample / f"lead_id {options}"
     done = commands.run(

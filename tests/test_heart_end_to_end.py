@@ -33,14 +33,12 @@ def data_dir(tmp_path_factory):
     return folder / "data"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "shape", "figure", "baselines"),
     [
         ("activation_map", (NUM_SITES,), "mae_ms", {"mean_map", "nearest_record", "ridge_regression"}),
-        pytest.param(
-            *("transmembrane", (NUM_SAMPLES, NUM_SITES), "rmse_mv", {"mean_potentials", "ridge_action_potential"}),
-            marks=pytest.mark.slow,
-        ),
+        ("transmembrane", (NUM_SAMPLES, NUM_SITES), "rmse_mv", {"mean_potentials", "ridge_action_potential"}),
     ],
 )
 def test_published_layout_is_trained_on_and_scored(task, shape, figure, baselines, data_dir, tmp_path):

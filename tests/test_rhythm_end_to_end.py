@@ -50,6 +50,7 @@ def test_recordings_from_paper_in_windows_that_vote_from_the_weights_of_the_raw_
     assert results["n_records"] == json.loads((raw / "raw" / "results.json").read_text())["n_records"]
 
 
+@pytest.mark.slow
 def test_another_fold_may_not_begin_with_a_network_that_has_seen_it(raw):
     done = train(f"rhythm_image.py:init={raw / 'raw'},fold=1,smoke", raw, raw / "fold_1")
     assert done.returncode == 2

@@ -8,16 +8,20 @@ Exit status: 0 where all records are right; 1 where one is wrong, cannot be told
 """
 
 import argparse
-from collections.abc import Iterator
+import dataclasses
+import functools
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ecgjax.command import options, table
 from ecgjax.command.inputs import Input, Inputs, find_inputs
+from ecgjax.command.processes import num_processes, shared_out
 from ecgjax.command.reading import each_done, read_all
 from ecgjax.command.rows_file import RowsFile
 from ecgjax.command.telling import Telling
 from ecgjax.errors import InputError
+from ecgjax.recordings.contents import Stated
 from ecgjax.recordings.write_wfdb import check_free
 
 if TYPE_CHECKING:
@@ -46,21 +50,14 @@ def run(args: argparse.Namespace) -> int:
     found = find_inputs(args.inputs)
     telling = Telling(found, args, tuple(MEANT), RowsFile(args.output))
     pages, entries, unread = _pages(args.html, found), [], []
-    for one, checked in table.with_progress(judged(found, args), len(found.files), args.quiet):
-        try:
-            if isinstance(checked, InputError):
-                raise checked
-            if one.name in pages:
-                write_page(checked, pages[one.name], args.workdir)
-                entries.append((one.name, checked.verdict, checked.sentence, checked.probability, f"{one.name}{HTML}"))
-        except InputError as error:
-            telling.failed(one, error)
-            unread.append(str(error))
+    for one, said in table.with_progress(_said(found, args, pages), len(found.files), args.quiet):
+        if isinstance(said, InputError):
+            telling.failed(one, said)
+            unread.append(str(said))
             continue
-        meant = MEANT[checked.verdict]
-        telling.done(
-            one, as_json(checked), checked.sentence, verdict=checked.verdict, meant=meant, below=details(checked)
-        )
+        entries.append((one.name, said.verdict, said.sentence, said.probability, f"{one.name}{HTML}"))
+        meant = MEANT[said.verdict]
+        telling.done(one, said.values, said.sentence, verdict=said.verdict, meant=meant, below=said.below)
     if pages and args.html.suffix.lower() != HTML:
         write_index(entries, args.html / INDEX, unread)
     telling.end()
@@ -69,10 +66,53 @@ def run(args: argparse.Namespace) -> int:
 
 def judged(found: Inputs, args: argparse.Namespace) -> Iterator[tuple[Input, "Checked | InputError"]]:
     """The findings on every input, in order."""
+    return _judged(found.files, options.stated_of(args), options.judging_of(args))
+
+
+def _judged(
+    files: Sequence[Input], stated: Stated, judging: dict[str, Any]
+) -> Iterator[tuple[Input, "Checked | InputError"]]:
     from ecgjax.api.check import check_all  # noqa: PLC0415 - JAX, which a wrong command line should not wait for
 
-    judging = options.judging_of(args)
-    return each_done(read_all(found.files, options.stated_of(args)), lambda records: check_all(records, **judging))
+    return each_done(read_all(files, stated), lambda records: check_all(records, **judging))
+
+
+@dataclasses.dataclass(frozen=True)
+class Said:
+    """What is told of a record: all that another process has to send, and can be read without JAX."""
+
+    verdict: str
+    sentence: str
+    probability: float
+    values: dict[str, Any]
+    below: list[str]
+
+
+def _said(found: Inputs, args: argparse.Namespace, pages: dict[str, Path]) -> Iterator[tuple[Input, Said | InputError]]:
+    """What is told of every input, in order, with its page written."""
+    work = functools.partial(
+        _told, stated=options.stated_of(args), judging=options.judging_of(args), pages=pages, workdir=args.workdir
+    )
+    num_workers = num_processes(len(found.files))
+    return work(found.files) if num_workers < 2 else shared_out(found.files, work, num_workers)
+
+
+def _told(
+    files: Sequence[Input], stated: Stated, judging: dict[str, Any], pages: dict[str, Path], workdir: str | None
+) -> Iterator[tuple[Input, Said | InputError]]:
+    for one, checked in _judged(files, stated, judging):
+        try:
+            if isinstance(checked, InputError):
+                raise checked
+            if one.name in pages:
+                write_page(checked, pages[one.name], workdir)
+        except InputError as error:
+            yield one, error
+            continue
+        yield (
+            one,
+            Said(checked.verdict, checked.sentence, checked.probability, as_json(checked), details(checked)),
+        )
 
 
 def _pages(path: Path | None, found: Inputs) -> dict[str, Path]:

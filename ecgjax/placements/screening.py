@@ -12,10 +12,11 @@ import numpy as np
 from ecgjax.placements.evidence import Evidence, LogLikelihood
 from ecgjax.placements.posterior import CORRECT, NUM_HYPOTHESES, likely_hypotheses
 
-SURE, STANDS_OUT = 0.98, 0.05
+SURE, STANDS_OUT = 0.9, 0.02
 """Probability of the correct hypothesis among the likely ones, by the prior and if all were equally likely before, from
 which no other is looked at. On PTB-XL's fold 9 that holds for 96 % of the records, and all of them are right by the
-posterior over all hypotheses, too; so it is with every exchange of two cables, and with 99.9 % of random wirings."""
+posterior over all hypotheses, too; so is every exchange of two cables for which it holds, and of 2,904 random wirings
+all but 5."""
 
 RECORDS_AT_ONCE, DOUBTFUL_AT_ONCE = 64, 8
 """Windows that one compiled step scores under the likely hypotheses, by one network and by all of them."""

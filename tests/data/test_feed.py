@@ -158,7 +158,9 @@ def streamed_run(workdir, data_dir, **changes):
         train_and_evaluate(config, workdir)
 
 
-@pytest.mark.parametrize("changes", [{"steps_per_dispatch": 3}, {"kfold": 2}], ids=str)
+@pytest.mark.parametrize(
+    "changes", [{"steps_per_dispatch": 3}, pytest.param({"kfold": 2}, marks=pytest.mark.slow)], ids=str
+)
 def test_a_streamed_run_logs_what_a_resident_one_does(changes, fake, data_dir, tmp_path):
     for kind in ("resident", "stream"):
         streamed_run(tmp_path / kind, data_dir, data__input=kind, **changes)

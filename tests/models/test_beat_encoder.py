@@ -105,6 +105,7 @@ def test_rebuilt_leads_last_as_long_as_the_given_ones(num_samples):
     assert np.isfinite(rebuilt).all()
 
 
+@pytest.mark.slow
 def test_a_weighted_sum_of_leads_is_learnt():
     """A few steps halve the error of a lead that is a multiple of a given one."""
     module = LeadFiller(num_outputs=8, encoder=encoder(dropout_rate=0.0), **{**FILLER, "path_dropout_rate": 0.0})

@@ -51,6 +51,7 @@ def test_finds_every_beat_and_the_intervals_around_it(padded_s):
     assert (intervals[len(r_s) :] == 0).all()
 
 
+@pytest.mark.slow
 def test_padding_tells_nothing():
     module = reader()
     r_s = np.arange(0.5, 15.5, 0.9)
@@ -62,6 +63,7 @@ def test_padding_tells_nothing():
     np.testing.assert_allclose(apply(padded), apply(signal), rtol=0.02, atol=0.02)
 
 
+@pytest.mark.slow
 def test_measures_outliers_and_recordings_without_a_beat_stay_finite():
     module = reader()
     signal = np.zeros((2, 800, 4), np.float32)

@@ -134,12 +134,17 @@ def test_a_defect_does_not_end_the_server(running, monkeypatch, capfd):
 def test_serving_tells_its_address_and_ends_at_ctrl_c(monkeypatch, capsys):
     monkeypatch.setattr(server_module, "workdir_of", lambda *_: None)
     monkeypatch.setattr(server_module, "evidence_of", lambda _: None)
-    for host, warns in (("127.0.0.1", False), ("0.0.0.0", True)):
-        threading.Timer(0.3, lambda: signal.raise_signal(signal.SIGINT)).start()
-        serve(host, 0, 1.0, {})
-        said = capsys.readouterr()
-        assert re.fullmatch(rf"http://{re.escape(host)}:\d+/  \(Ctrl-C ends it\)\nstopped\n", said.out)
-        assert said.err.startswith("warning: anyone who can reach 0.0.0.0") == warns
+    # Where the tests run in the background of a shell, it has set the signal to be ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        for host, warns in (("127.0.0.1", False), ("0.0.0.0", True)):
+            threading.Timer(0.3, lambda: signal.raise_signal(signal.SIGINT)).start()
+            serve(host, 0, 1.0, {})
+            said = capsys.readouterr()
+            assert re.fullmatch(rf"http://{re.escape(host)}:\d+/  \(Ctrl-C ends it\)\nstopped\n", said.out)
+            assert said.err.startswith("warning: anyone who can reach 0.0.0.0") == warns
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize(
