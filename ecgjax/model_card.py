@@ -125,9 +125,8 @@ def _training(results: dict[str, dict[str, Any]]) -> str:
         "All by one command, which prepared datasets have to be there for (`python -m data_prep`):\n\n"
         "```bash\npython scripts/bundle.py\n```\n\n"
         + table(["folder", "`--config=`", "seed", "last stage took"], rows)
-        + f"\n\nOn {', '.join(hardware)}, which other work shared. The same command gives the same scores within the "
-        "last digits of floating point on another processor. Weights are kept in half precision; the options of every "
-        "run are in its config.json."
+        + f"\n\nOn {', '.join(hardware)}, which other work shared. Weights are kept in half precision; the options of "
+        "every run are in its config.json."
     )
 
 
