@@ -197,6 +197,7 @@ def test_any_of_several_may_be_killed_and_terminated(count, victim, fake, whole,
     assert_close_logs(tmp_path, whole, rel=REL)
 
 
+@pytest.mark.slow
 def test_one_that_fails_takes_the_others_along(start_fake, tmp_path):
     """The first cannot write, which the others do not notice."""
     (tmp_path / "file").touch()

@@ -61,7 +61,7 @@ def test_each_run_equals_its_solo_run(maps, fake, solo, tmp_path, monkeypatch):
     assert len(losses) == len(runs)
 
 
-@pytest.mark.parametrize("maps", MAPS)
+@pytest.mark.parametrize("maps", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_runs_that_diverge_or_stop_early_let_the_others_go_on(maps, fake, tmp_path, monkeypatch):
     runs = members(tmp_path)
     diverging, stopping, whole = (config for config, _ in runs)

@@ -30,6 +30,7 @@ def run(monkeypatch, tmp_path):
     return main
 
 
+@pytest.mark.slow
 def test_cases_are_measured_once_and_added_to(run, tmp_path, capsys):
     content = run()
     (case,) = content["cases"]

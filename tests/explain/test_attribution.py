@@ -296,6 +296,7 @@ def test_beat_figure_holds_the_trace_and_its_attribution():
         np.testing.assert_allclose(line.get_array(), (strength[:-1, i] + strength[1:, i]) / 2)
 
 
+@pytest.mark.slow
 def test_script_writes_table_arrays_and_figures(leads_run, tmp_path):
     content, arrays, figures = attribute.attribute(
         leads_run, "expected_gradients", target=None, record=None, max_records=6, num_steps=3

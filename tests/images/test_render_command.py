@@ -66,6 +66,7 @@ def test_a_page_its_truth_and_the_signal_behind_it(tmp_path, draw):
     assert json.loads((tmp_path / "out" / "one.json").read_text())["layout"] == "6x2"
 
 
+@pytest.mark.slow
 def test_a_folder_in_two_processes_with_damage_is_the_same_whoever_draws_it(tmp_path, draw):
     write(tmp_path / "in", "a")
     write(tmp_path / "in" / "below", "b")

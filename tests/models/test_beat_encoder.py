@@ -62,6 +62,7 @@ def test_a_record_without_beats_is_judged_all_the_same():
     assert np.isfinite(outputs).all()
 
 
+@pytest.mark.slow
 def test_gradients_are_finite_with_dropout():
     module = BeatNet(num_outputs=2, encoder=encoder())
     signal_mv = jnp.stack([pulses(np.arange(0.45, 5, 0.8), 5.0), jnp.zeros((500, 12))])

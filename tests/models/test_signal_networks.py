@@ -46,6 +46,7 @@ def variables_of(network, x):
     return jax.tree.map(lambda v: random.uniform(0.05, 0.15, v.shape).astype(np.float32), shapes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_gradients_reach_every_parameter(name):
     network, x = build(name, "float32"), jax.random.normal(jax.random.key(1), (4, 60, 12))

@@ -48,6 +48,7 @@ def made():
     return rhythm.build(small_config(), recordings())
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_views_and_outputs_are_those_of_ecgjax():
     rhythm.check(small_config(), recordings())
