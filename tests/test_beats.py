@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ecgjax import leads
-from ecgjax.beats import BeatWindow, average_beat, find_beats
+from ecgjax.beats import BeatWindow, average_beat, find_beats, first_places
 
 WINDOW = BeatWindow(fs_hz=100.0, before_s=0.4, after_s=0.56, max_beats=24)
 BEATS_AT = np.array([60, 150, 255, 330, 420, 515, 600, 700, 780, 890])
@@ -60,3 +60,14 @@ def test_a_flat_record_has_no_beat():
     beat, num_beats = jax.jit(lambda s: average_beat(s, WINDOW))(np.zeros((1000, 12), np.float32))
     assert not np.any(beat)
     assert num_beats == 0
+
+
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.3, 1.0])
+@pytest.mark.parametrize("num_samples", [5, 64, 200])
+def test_first_places_are_those_of_numpy(num_samples, share):
+    is_there = np.random.default_rng(0).random((6, num_samples)) < share
+    places, is_found = jax.jit(jax.vmap(lambda one: first_places(one, 7)))(is_there)
+    for one, its_places, its_found in zip(is_there, places, is_found, strict=True):
+        expected = np.flatnonzero(one)[:7]
+        assert its_found.tolist() == [True] * len(expected) + [False] * (7 - len(expected))
+        assert its_places.tolist() == [*expected, *[0] * (7 - len(expected))]

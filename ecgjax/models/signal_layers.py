@@ -37,9 +37,71 @@ def convolve(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
         rows = jnp.concatenate(_windows(x, len(kernel), stride, 0.0), axis=-1)
         product = rows.reshape(-1, rows.shape[-1]) @ kernel.reshape(-1, kernel.shape[-1])
         return product.reshape(*rows.shape[:2], -1)
-    return jax.lax.conv_general_dilated(
-        x, kernel, (stride,), [(before, after)], dimension_numbers=("NWC", "WIO", "NWC")
+    return jax.lax.platform_dependent(
+        x,
+        kernel,
+        cpu=functools.partial(_convolve_on_cpu, stride=stride, padding=(before, after)),
+        default=lambda x, kernel: _convolve(x, kernel, stride, (before, after)),
     )
+
+
+def _convolve(x: jax.Array, kernel: jax.Array, stride: int, padding: tuple[int, int]) -> jax.Array:
+    return jax.lax.conv_general_dilated(x, kernel, (stride,), [padding], dimension_numbers=("NWC", "WIO", "NWC"))
+
+
+_LEAST_CHANNELS = 8
+"""With fewer, vector registers stay half empty on CPU."""
+
+
+def _convolve_on_cpu(x: jax.Array, kernel: jax.Array, stride: int, padding: tuple[int, int]) -> jax.Array:
+    """`_convolve` with a stride of 1 over blocks of samples taken as channels, each of which gives a block of outputs.
+
+    The gradient of XLA's strided convolution takes four times as long on CPU as its forward pass.
+    """
+    (batch, num_samples, channels), (size, _, features) = x.shape, kernel.shape
+    at_once = max(1, _LEAST_CHANNELS // (stride * channels))
+    step = at_once * stride
+    if step == 1:
+        return _convolve_by_ones(x, kernel, padding)
+    num_outputs = (sum(padding) + num_samples - size) // stride + 1
+    num_blocks = -(-num_outputs // at_once)
+    taps = -(-((at_once - 1) * stride + size) // step)
+    num_read = (num_blocks - 1 + taps) * step
+    padded = jnp.pad(x, ((0, 0), (padding[0], max(0, num_read - padding[0] - num_samples)), (0, 0)))[:, :num_read]
+    shifted = [jnp.pad(kernel, ((i, taps * step - size - i), (0, 0), (0, 0))) for i in range(0, step, stride)]
+    wide = jnp.stack(shifted, axis=2).reshape(taps, step * channels, at_once * features)
+    y = _convolve_by_ones(padded.reshape(batch, -1, step * channels), wide, (0, 0))
+    return y.reshape(batch, -1, features)[:, :num_outputs]
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _convolve_by_ones(x: jax.Array, kernel: jax.Array, padding: tuple[int, int]) -> jax.Array:
+    """`_convolve` with a stride of 1, whose gradients are fast on CPU."""
+    return _convolve(x, kernel, 1, padding)
+
+
+def _convolve_by_ones_forward(
+    x: jax.Array, kernel: jax.Array, padding: tuple[int, int]
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    # Written once; otherwise XLA works out anew, in the gradient, whatever made the signal.
+    x = jax.lax.optimization_barrier(x)
+    return _convolve(x, kernel, 1, padding), (x, kernel)
+
+
+def _convolve_by_ones_backward(
+    padding: tuple[int, int], kept: tuple[jax.Array, jax.Array], gradient: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    x, kernel = kept
+    _, of_x = jax.vjp(lambda x: _convolve(x, kernel, 1, padding), x)
+    # The signal is convolved with the gradient, channels in the place of records; transposed before the product reads
+    # each value many times, not while it does.
+    padded = jnp.pad(x, ((0, 0), padding, (0, 0)))
+    turned = jax.lax.optimization_barrier((padded.transpose(2, 1, 0), gradient.transpose(1, 0, 2)))
+    of_kernel = _convolve(*turned, 1, (0, 0)).transpose(1, 0, 2)
+    return *of_x(gradient), of_kernel
+
+
+_convolve_by_ones.defvjp(_convolve_by_ones_forward, _convolve_by_ones_backward)
 
 
 def max_pool(x: jax.Array, size: int, stride: int) -> jax.Array:

@@ -26,11 +26,13 @@ def weighed(function, *arguments):
     return output, gradients
 
 
+@pytest.mark.parametrize("channels", [1, 3, 9])
 @pytest.mark.parametrize(
-    ("time", "taps", "stride"), [(40, 5, 1), (40, 16, 1), (10, 17, 1), (3, 16, 1), (41, 6, 4), (23, 16, 4), (2, 16, 4)]
+    ("time", "taps", "stride"),
+    [(40, 5, 1), (40, 16, 1), (10, 17, 1), (3, 16, 1), (41, 6, 4), (23, 16, 4), (2, 16, 4), (29, 7, 2), (31, 1, 2)],
 )
-def test_convolution_is_that_of_xla_with_same_padding(time, taps, stride):
-    x, kernel = normal(2, time, 3), normal(taps, 3, 4, seed=1)
+def test_convolution_is_that_of_xla_with_same_padding(time, taps, stride, channels):
+    x, kernel = normal(2, time, channels), normal(taps, channels, 4, seed=1)
 
     def reference(x, kernel):
         return jax.lax.conv_general_dilated(x, kernel, (stride,), "SAME", dimension_numbers=("NWC", "WIO", "NWC"))
