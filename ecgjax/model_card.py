@@ -154,25 +154,13 @@ def _check(content: dict[str, Any]) -> str:
         "uniform": "any of the 39 exchanges, equally often",
         "clinical": "exchanges as often as a clinic may expect them",
     }
+    which = {"drawn": "{} records, one exchange each", "all": "all {} records under all exchanges"}
     rows = []
-    for kind, said in kinds.items():
-        one = content["drawn"][kind]
-        rows.append(
-            [
-                f"{one['put_right']['n']} records, one exchange each: {said}",
-                _share(one["found"]),
-                _share(one["put_right"]),
-            ]
-        )
-    for kind, said in kinds.items():
-        one = content["all"][kind]
-        rows.append(
-            [
-                f"all {one['put_right']['n']} records under all exchanges: {said}",
-                _share(one["found"]),
-                _share(one["put_right"]),
-            ]
-        )
+    for drawing, records in which.items():
+        for kind, said in kinds.items():
+            one = content[drawing][kind]
+            records_n = records.format(one["put_right"]["n"])
+            rows.append([f"{records_n}: {said}", _share(one["found"]), _share(one["put_right"])])
     correct = content["all"]["correct"]
     everyone = content["left_alone_with_reports_that_name_an_exchange"]
     names = [name for name in content["all"] if name not in (*kinds, "correct")]

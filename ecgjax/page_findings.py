@@ -7,7 +7,7 @@ import numpy as np
 
 from ecgjax.errors import InputError
 from ecgjax.images.digitize import Digitised, Options, digitize
-from ecgjax.images.whole_record import WholeRecord, whole_record
+from ecgjax.images.whole_record import CONTINUED, WholeRecord, whole_record
 from ecgjax.leads import LEADS
 from ecgjax.placements import repair
 from ecgjax.placements.evidence import Evidence, load_evidence
@@ -18,8 +18,6 @@ from ecgjax.record_reader import Diagnoses, LeadName, RecordReader, diagnose, lo
 LEAST_LEGIBILITY = 0.6
 """Mean confidence that every lead must reach for a verdict: names that are assumed, and leads that contradict each
 other, stay below."""
-
-MADE_NOTE = "most leads stand on paper for a part of the time; their typical beats continue them"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +103,7 @@ def read_page(rgb: np.ndarray, readers: Readers, options: Options) -> PageFindin
     as_named = as_should_be = names = None
     notes = list(found.notes)
     if not whole.is_known.all():
-        notes.append(MADE_NOTE)
+        notes.append(CONTINUED)
     both = np.stack([whole.signal_mv, found.signal])
     if lacking := readers.diagnosis.lacking(whole.signal_mv):
         notes.append(f"no diagnosis: {', '.join(lacking)} cannot be had from this page")

@@ -22,7 +22,6 @@ from ecgjax.images.pen import lay_ink, line_coverage
 from ecgjax.images.render import render
 from ecgjax.leads import LEADS
 from ecgjax.page_findings import PageFindings
-from ecgjax.placements.posterior import placement
 from ecgjax.record_reader import Diagnoses
 
 SUFFIXES = (".json", ".png", ".dat", ".hea")
@@ -67,7 +66,7 @@ def _listed(diagnoses: Diagnoses) -> str:
 
 def as_json(name: str, findings: PageFindings) -> dict[str, Any]:
     """All findings but the samples."""
-    digitised, found, undoing = findings.digitised, findings.repair, findings.repair.undoing
+    digitised = findings.digitised
     names = findings.names_by_shape
     return {
         "page": name,
@@ -81,14 +80,7 @@ def as_json(name: str, findings: PageFindings) -> dict[str, Any]:
         "legibility": findings.legibility,
         "limb_contradiction": findings.contradiction,
         "names_by_shape": names and {k: {"name": v.name, "probability": v.probability} for k, v in names.items()},
-        "verdict": found.verdict,
-        "sentence": found.sentence,
-        "placement": found.placement and found.placement.name,
-        "probability": found.probability,
-        "alternatives": [{"placement": placement(h).name, "probability": p} for h, p in found.alternatives],
-        "changed_leads": list(undoing.changed) if undoing else [],
-        "lost_leads": list(undoing.lost) if undoing else [],
-        "shifted_leads": list(undoing.shifted) if undoing else [],
+        **findings.repair.as_json(),
         "diagnosis": {
             "as_named": _diagnosis(findings.as_named),
             "as_should_be": _diagnosis(findings.as_should_be),

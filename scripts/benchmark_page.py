@@ -1,7 +1,7 @@
 """What is lost on paper: test records as they are, and drawn as pages and read again.
 
     python scripts/benchmark_page.py --reversal=RUN --diagnosis=RUN --output=FILE.json [--records=100] [--format=3x4+1]
-        [--damage=none] [--exchanged=RA-LA] [--prevalence=0.02] [--threshold=0.7] [--data_dir=DIR]
+        [--damage=none] [--exchanged=RA-LA] [--prevalence=0.1] [--threshold=0.5] [--data_dir=DIR]
 
 Takes records of the diagnosis run's test split, as they were recorded and with two cables exchanged, and reads each
 both from its samples and from its page. Writes and prints: pages that were read, exchanges found and undone, correct
@@ -21,6 +21,7 @@ from absl import flags
 from ml_collections import ConfigDict
 
 from ecgjax import cli, experiment, leads
+from ecgjax.api.check import PREVALENCE
 from ecgjax.data.split import Split
 from ecgjax.errors import InputError
 from ecgjax.images.damage import LEVELS, damage, random_damage
@@ -179,7 +180,9 @@ if __name__ == "__main__":
     flags.DEFINE_enum("format", "3x4+1", [name for name in FORMATS if name != "strip"], "which leads stand where")
     flags.DEFINE_enum("damage", "none", list(LEVELS), "what happens to the paper")
     flags.DEFINE_string("exchanged", "RA-LA", "the two cables that are exchanged")
-    flags.DEFINE_float("prevalence", 0.02, "records that are wired wrongly, as is expected before looking at them")
+    flags.DEFINE_float(
+        "prevalence", PREVALENCE, "records that are wired wrongly, as is expected before looking at them"
+    )
     flags.DEFINE_float("threshold", repair.THRESHOLD, "probability from which a verdict is given, not 'cannot tell'")
     flags.DEFINE_string("data_dir", None, "where prepared datasets lie; that of the run by default")
     flags.DEFINE_integer("num_bootstrap", 1000, "resamples behind the intervals", lower_bound=1)

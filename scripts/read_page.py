@@ -1,7 +1,7 @@
 """Reads pages with twelve-lead ECGs the whole way: digitised, cables put right, diagnosed.
 
     python scripts/read_page.py --picture=FILE|FOLDER --reversal=RUN --diagnosis=RUN [--lead_id=RUN] --output=DIR
-        [--prevalence=0.02] [--threshold=0.7] [--speed=MM_PER_S] [--gain=MM_PER_MV]
+        [--prevalence=0.1] [--threshold=0.5] [--speed=MM_PER_S] [--gain=MM_PER_MV]
 
 FILE is a picture (PNG, JPEG, TIFF...) or a PDF, FOLDER holds any number of them. The runs are of configs/reversal.py,
 configs/diagnosis.py and configs/lead_id.py, the last to check the names of the leads by their shapes. Says of each page
@@ -24,6 +24,7 @@ import numpy as np
 from absl import flags
 
 from ecgjax import cli, page_output
+from ecgjax.api.check import PREVALENCE
 from ecgjax.errors import InputError
 from ecgjax.images.digitize import FIND_ALL, Options
 from ecgjax.images.picture_files import find_pictures, read_pictures
@@ -100,7 +101,9 @@ if __name__ == "__main__":
     flags.DEFINE_string("diagnosis", None, "folder of a diagnosis run", required=True)
     flags.DEFINE_string("lead_id", None, "folder of a lead_id run that checks the names of the leads")
     flags.DEFINE_string("output", None, "folder for records, findings and pictures", required=True)
-    flags.DEFINE_float("prevalence", 0.02, "records that are wired wrongly, as is expected before looking at them")
+    flags.DEFINE_float(
+        "prevalence", PREVALENCE, "records that are wired wrongly, as is expected before looking at them"
+    )
     flags.DEFINE_float("threshold", repair.THRESHOLD, "probability from which a verdict is given, not 'cannot tell'")
     flags.DEFINE_float("speed", None, "paper speed in mm/s; found on the page by default", lower_bound=1.0)
     flags.DEFINE_float("gain", None, "gain in mm/mV; found on the page by default", lower_bound=0.1)

@@ -28,7 +28,7 @@ from ecgjax.bundled import BUNDLED
 from ecgjax.errors import InputError
 from ecgjax.placements import repair
 from ecgjax.placements.evidence import Evidence, load_evidence
-from ecgjax.placements.posterior import clinical_prior, placement
+from ecgjax.placements.posterior import clinical_prior
 
 LOG = "repairs.jsonl"
 
@@ -42,20 +42,8 @@ def find(record: str | None, folder: str | None, output: Path | None) -> list[tu
 
 def log_line(record_id: str, result: repair.Repair, written: list[Path]) -> dict[str, Any]:
     """A line of the log."""
-    found, undoing = result.placement, result.undoing
-    return {
-        "record": record_id,
-        "verdict": result.verdict,
-        "sentence": result.sentence,
-        "placement": found and found.name,
-        "probability": result.probability,
-        "alternatives": [{"placement": placement(h).name, "probability": p} for h, p in result.alternatives],
-        "changed_leads": list(undoing.changed) if undoing else [],
-        "lost_leads": list(undoing.lost) if undoing else [],
-        "shifted_leads": list(undoing.shifted) if undoing else [],
-        "notes": list(result.notes),
-        "written": [path.name for path in written],
-    }
+    names = [path.name for path in written]
+    return {"record": record_id, **result.as_json(), "notes": list(result.notes), "written": names}
 
 
 def repair_all(

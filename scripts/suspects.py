@@ -228,7 +228,7 @@ if __name__ == "__main__":
     flags.DEFINE_enum("split", "test", ["train", "validation", "test", "all"], "which records")
     flags.DEFINE_string("dataset", None, "NAME or NAME/VARIANT; that of the run by default")
     flags.DEFINE_string("data_dir", None, "where prepared datasets lie; that of the run by default")
-    flags.DEFINE_float("prevalence", 0.02, "records that are wired wrongly, as is expected before looking at them")
+    flags.DEFINE_float("prevalence", 0.02, "wrong records that are expected; fewer in a collection that was curated")
     flags.DEFINE_float("probability", 0.5, "of being wrong, from which a record is listed")
     flags.DEFINE_integer("max_drawn", 30, "records that are drawn", lower_bound=0)
     flags.DEFINE_string("output", None, "folder to write to; suspects_SPLIT in the workdir by default")

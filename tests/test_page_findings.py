@@ -11,6 +11,7 @@ from ecgjax.errors import InputError
 from ecgjax.images.digitize import FIND_ALL, digitize
 from ecgjax.images.page import CLINICAL, FORMATS
 from ecgjax.images.render import render
+from ecgjax.images.whole_record import CONTINUED
 from ecgjax.leads import LEADS
 from ecgjax.page_findings import Readers, read_page
 from ecgjax.placements import repair
@@ -74,7 +75,7 @@ def test_a_correct_page_stays_as_it_is(readers, page_of):
     np.testing.assert_array_equal(findings.repair.signal, findings.whole.signal_mv)
     np.testing.assert_array_equal(findings.is_drawn, np.isfinite(digitised.signal_mv))
     assert findings.as_named == findings.as_should_be
-    assert page_findings.MADE_NOTE in findings.notes
+    assert CONTINUED in findings.notes
 
 
 def test_a_repair_takes_samples_of_the_page_along(readers, page_of):

@@ -11,8 +11,6 @@ from ecgjax.recordings.load import load
 from ecgjax.recordings.normalise import problems
 from ecgjax.recordings.recording import Recording
 
-CONTINUED = "leads stand on paper for a part of the time; their typical beats continue them"
-
 PICTURE = "picture"
 """Format of what was digitised, where most leads are drawn for a part of the time."""
 
@@ -43,7 +41,7 @@ def whole_recording(recording: Recording) -> Recording:
     """The recording; of one from a picture, leads that stand there for a while continue with their typical beats."""
     if recording.format != PICTURE or not set(LEADS) <= set(recording.lead_names):
         return recording
-    from ecgjax.images.whole_record import whole_record  # noqa: PLC0415 - JAX, which other formats do not need
+    from ecgjax.images.whole_record import CONTINUED, whole_record  # noqa: PLC0415 - JAX, which other formats do not need
 
     signal_mv = whole_record(recording.twelve()[0], recording.fs_hz).signal_mv
     return dataclasses.replace(

@@ -156,18 +156,12 @@ def write_index(entries: list[tuple[str, str, str, float, str]], path: Path, unr
 
 def as_json(checked: "Checked") -> dict[str, Any]:
     """All that was found."""
-    from ecgjax.placements.posterior import placement  # noqa: PLC0415 - see above
-
-    recording, repair = checked.recording, checked.repair
-    undoing = repair.undoing
+    recording = checked.recording
     return {
+        **checked.repair.as_json(),
         "verdict": checked.verdict,
         "sentence": checked.sentence,
         "probability": checked.probability,
-        "placement": repair.placement.name if repair.placement else None,
-        "alternatives": [{"placement": placement(h).name, "probability": p} for h, p in repair.alternatives],
-        "changed_leads": list(undoing.changed) if undoing else [],
-        "lost_leads": list(undoing.lost) if undoing else [],
         "findings": [
             {
                 "kind": finding.kind,

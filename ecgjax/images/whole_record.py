@@ -43,6 +43,9 @@ SHORTEST_RUN_S = 0.1
 LEAST_WEIGHT = 1e-3
 """Of a beat unlike the others."""
 
+CONTINUED = "most leads stand on paper for a part of the time; their typical beats continue them"
+"""Said wherever a record is more than what was drawn."""
+
 _LONGEST_S = 0.25
 """Beats are no more frequent than one in this time."""
 

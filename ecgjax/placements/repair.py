@@ -8,6 +8,7 @@ their sign, so that no sample is computed anew. Where none does, the verdict is 
 import dataclasses
 import functools
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -143,6 +144,19 @@ class Repair:
     def placement(self) -> Placement | None:
         """The most probable placement."""
         return None if self.hypothesis is None else placement(self.hypothesis)
+
+    def as_json(self) -> dict[str, Any]:
+        """What was decided, for files: everything but the signal and the notes."""
+        return {
+            "verdict": self.verdict,
+            "sentence": self.sentence,
+            "placement": self.placement and self.placement.name,
+            "probability": self.probability,
+            "alternatives": [{"placement": placement(h).name, "probability": p} for h, p in self.alternatives],
+            "changed_leads": list(self.undoing.changed) if self.undoing else [],
+            "lost_leads": list(self.undoing.lost) if self.undoing else [],
+            "shifted_leads": list(self.undoing.shifted) if self.undoing else [],
+        }
 
 
 def repair(signal_mv: np.ndarray, fs_hz: float, evidence: Evidence, log_prior: np.ndarray, threshold: float) -> Repair:

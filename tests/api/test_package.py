@@ -27,10 +27,9 @@ def test_all_that_is_promised_is_there():
 
 
 def test_the_package_alone_brings_nothing_along():
-    code = (
-        "import sys, ecgjax; assert not {'numpy', 'jax'} & {*sys.modules}; ecgjax.info; assert 'jax' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+    code = "import sys, ecgjax; print({'numpy', 'jax'} & {*sys.modules}); ecgjax.info; print('jax' in sys.modules)"
+    printed = subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True, text=True).stdout
+    assert printed.split("\n") == ["set()", "False", ""]
 
 
 @pytest.mark.parametrize("module", ["ecgjax.recordings.recording", "ecgjax.api.info", "ecgjax.api.plot"])

@@ -85,9 +85,8 @@ def clinic(tmp_path_factory):
 
 def test_changes_fit(followed):
     """What the pages add stands where they say; the rest is for the slow test, which runs it."""
-    for page in PAGES:
-        for _, title in FILE.findall(page.read_text()):
-            compile((followed / title).read_text(), title, "exec")
+    titles = [title for page in PAGES for _, title in FILE.findall(page.read_text())]
+    assert {compile((followed / title).read_text(), title, "exec").co_filename for title in titles} == {*titles}
 
 
 def example(name: str) -> ModuleType:
@@ -149,7 +148,9 @@ def test_task_model_and_dataset_together(followed, clinic, tmp_path):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_commands_of_the_page(page, followed, clinic, tmp_path):
     data = tmp_path / "data"
-    for number, command in enumerate(one for one in documented.commands(page) if one.is_whole):
+    typed = [one for one in documented.commands(page) if one.is_whole]
+    assert typed
+    for number, command in enumerate(typed):
         words = [word.replace("FOLDER", str(clinic)) for word in command.words[1:]]
         if words[1] == "data_prep":
             words = ["--dataset=clinic" if "wfdb" in word else word for word in words] + [f"--data_dir={data}"]

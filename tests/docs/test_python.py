@@ -50,3 +50,4 @@ def test_blocks_run(page, files):
             code = compile("\n" * (block.line - 1) + block.text, str(page), "exec")
             with contextlib.redirect_stdout(io.StringIO()):
                 exec(code, names)
+    assert len(names) > 1, "nothing was named"
