@@ -96,8 +96,8 @@ def _convolve_by_ones_backward(
     # The signal is convolved with the gradient, channels in the place of records; transposed before the product reads
     # each value many times, not while it does.
     padded = jnp.pad(x, ((0, 0), padding, (0, 0)))
-    turned = jax.lax.optimization_barrier((padded.transpose(2, 1, 0), gradient.transpose(1, 0, 2)))
-    of_kernel = _convolve(*turned, 1, (0, 0)).transpose(1, 0, 2)
+    signal, weights = jax.lax.optimization_barrier((padded.transpose(2, 1, 0), gradient.transpose(1, 0, 2)))
+    of_kernel = _convolve(signal, weights, 1, (0, 0)).transpose(1, 0, 2)
     return *of_x(gradient), of_kernel
 
 
