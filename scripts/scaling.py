@@ -114,8 +114,14 @@ class Group:
 
     def close(self) -> None:
         """Lets the processes end."""
+        # All are told before any is waited for, since the first to end waits for the others.
         for process in self._processes:
-            process.communicate()
+            assert process.stdin is not None
+            process.stdin.close()
+        for process in self._processes:
+            process.wait()
+            assert process.stdout is not None
+            process.stdout.close()
 
 
 def _answer(process: subprocess.Popen) -> dict[str, float]:

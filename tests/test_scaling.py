@@ -1,4 +1,6 @@
 import math
+import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -65,3 +67,17 @@ def test_ways_share_the_same_work():
         ("devices", 32, 1, 1),
         ("devices", 32, 1, 2),
     ]
+
+
+def test_processes_that_wait_for_each_other_end(tmp_path):
+    """As those of jax.distributed do; each makes a file and waits for that of the other."""
+    wait = "import sys, pathlib, time; sys.stdin.read(); mine, other = map(pathlib.Path, sys.argv[1:]); mine.touch()\n"
+    wait += "while not other.exists(): time.sleep(0.01)"
+    files = [str(tmp_path / "one"), str(tmp_path / "two")]
+    group = scaling.Group.__new__(scaling.Group)
+    group._processes = [
+        subprocess.Popen([sys.executable, "-c", wait, *order], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for order in (files, files[::-1])
+    ]
+    group.close()
+    assert [process.returncode for process in group._processes] == [0, 0]
