@@ -76,9 +76,9 @@ def find_beats(
     stretch = min(round(STRETCH_S * window.fs_hz), num_samples)
     stretches = energy[: num_samples // stretch * stretch].reshape(-1, stretch)
     highest_of = jnp.max(stretches, axis=1)
-    sample = jnp.arange(num_samples)
     if is_recorded is None:
         threshold = THRESHOLD * jnp.median(highest_of)
+        sample = jnp.arange(num_samples)
         fits = (sample >= window.num_before) & (sample <= num_samples - (window.num_samples - window.num_before))
     else:
         # The median of the stretches that hold something; the others are zero and come last.

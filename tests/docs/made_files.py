@@ -88,18 +88,20 @@ class Made:
     def _prepared(self, name: str) -> None:
         self.call("-m", "data_prep", f"--dataset={name}", f"--raw_dir={self.raw(name)}", f"--data_dir={self.data_dir}")
 
-    def call(self, *words: object, statuses: tuple[int, ...] = (0,)) -> None:
-        """Runs a command, which has to end with one of these statuses."""
+    def call(self, *words: object, statuses: tuple[int, ...] = (0,)) -> int:
+        """The status of a command, which has to end with one of these."""
         done = commands.run(*words)
         assert done.returncode in statuses, f"{' '.join(map(str, words))}\n{done.stdout[-500:]}\n{done.stderr[-2000:]}"
         assert "Traceback" not in done.stderr
+        return done.returncode
 
-    def call_apart(self, *words: object) -> None:
-        """Runs a command in a process for which `TFDS_DATA_DIR` says where prepared data lie."""
+    def call_apart(self, *words: object) -> int:
+        """The status of a command in a process for which `TFDS_DATA_DIR` says where prepared data lie; has to be 0."""
         environment = {**os.environ, "TFDS_DATA_DIR": str(self.data_dir)}
         command = [sys.executable, *map(str, words)]
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[-2000:]
+        return done.returncode
 
     @functools.cache  # noqa: B019
     def labelled(self) -> Path:
