@@ -11,7 +11,7 @@ import optax
 from ml_collections import ConfigDict
 
 from ecgjax.data.resident import Resident, random_crop
-from ecgjax.parallel import AXIS
+from ecgjax.parallel import AXIS, mean_over_devices
 from ecgjax.tasks.task import Record, Task
 
 Variables = dict[str, Any]
@@ -112,7 +112,7 @@ def make_train_step(
             return jnp.mean(task.loss(outputs, batch).astype(jnp.float32)), updated
 
         (loss, statistics), gradients = jax.value_and_grad(mean_loss, has_aux=True)(params)
-        loss, statistics, gradients = jax.lax.pmean((loss, statistics, gradients), AXIS)
+        loss, statistics, gradients = mean_over_devices((loss, statistics, gradients))
         updates, optimizer = tx.update(gradients, state.optimizer, params)
         variables = {"params": optax.apply_updates(params, updates), **statistics}
 

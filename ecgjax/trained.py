@@ -11,6 +11,7 @@ from ecgjax import models, tasks
 from ecgjax.bundled import learnt_variables, networks
 from ecgjax.compilation_cache import keep_compiled
 from ecgjax.errors import InputError
+from ecgjax.memory import leave_scraps_of_compilers
 from ecgjax.preprocess import Preprocess
 from ecgjax.tasks.task import Task
 from ecgjax.workdir import predictions_file, read_arrays, read_config
@@ -43,6 +44,7 @@ def load_trained(workdir: Path) -> Trained:
     """
     config = read_config(workdir)
     keep_compiled(config.compilation_cache_dir)
+    leave_scraps_of_compilers()
     task = tasks.build(config)
     module = models.build(config.model, task.num_outputs, models.DTYPES[config.dtype], axis_name=None)
     members = [learnt_variables(folder) for folder in networks(config, workdir)]

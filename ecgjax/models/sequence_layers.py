@@ -137,7 +137,7 @@ class BatchNorm(nn.Module):
         if is_training:
             mean, square = moments(x)
             if self.axis_name is not None and not self.is_initializing():
-                mean, square = jax.lax.pmean((mean, square), self.axis_name)
+                mean, square = jax.lax.pmean(jnp.stack([mean, square]), self.axis_name)
             var = jnp.maximum(square - mean**2, 0)
             if not self.is_initializing():
                 running_mean.value = 0.9 * running_mean.value + 0.1 * mean
