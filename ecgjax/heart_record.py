@@ -118,11 +118,15 @@ def from_recording(path: Path, config: ConfigDict, beat: int, before_ms: float) 
 def from_dataset(config: ConfigDict, dataset: str, record_id: str, data_dir: str | None) -> HeartRecord:
     """The record `record_id` of a prepared dataset, `NAME` or `NAME/VARIANT`, with its truth; test records first.
 
+    `NAME` alone is the variant of `config` where that names the same dataset, else the only one there is.
+
     Raises:
       InputError: there is no such dataset or record.
     """
     config = config.copy_and_resolve_references()
-    config.data.name, _, config.data.variant = dataset.partition("/")
+    name, _, variant = dataset.partition("/")
+    if variant or name != config.data.name:
+        config.data.name, config.data.variant = name, variant
     config.data.leave_out = ""
     if data_dir is not None:
         config.data.dir = data_dir

@@ -262,8 +262,10 @@ def main() -> None:
     given = flags.FLAGS
     options = {name: given[name].value for name in ("workdir", "prevalence", "threshold")}
     output = Path(given.output)
-    if not output.is_dir():
-        raise InputError(f"there is no folder {output}", "make it, or give another --output")
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make the folder {output}: {error.strerror}", "give another --output") from error
     name, _, variant = given.dataset.partition("/")
     records = load_split(name, variant, given.split, given.data_dir, None, given.seconds)
     records = records.select(np.array([not repair.unusable(mv) for mv in true_signals(records)]))

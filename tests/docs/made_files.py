@@ -82,11 +82,12 @@ class Made:
         """Prepares the real dataset that a command names."""
         for name in SIMULATED:
             if name in text and self._sample_data is not None:
-                self._prepared(name)
+                self._prepared(f"{name}/by_beat" if "split=by_beat" in text else name)
 
     @functools.cache  # noqa: B019
-    def _prepared(self, name: str) -> None:
-        self.call("-m", "data_prep", f"--dataset={name}", f"--raw_dir={self.raw(name)}", f"--data_dir={self.data_dir}")
+    def _prepared(self, dataset: str) -> None:
+        raw_dir = self.raw(dataset.partition("/")[0])
+        self.call("-m", "data_prep", f"--dataset={dataset}", f"--raw_dir={raw_dir}", f"--data_dir={self.data_dir}")
 
     def call(self, *words: object, statuses: tuple[int, ...] = (0,)) -> int:
         """The status of a command, which has to end with one of these."""

@@ -97,7 +97,9 @@ def _reading(program: str, given: list[str], made: Made) -> list[str]:
         made.call("-m", "data_prep", "--dataset=wfdb", f"--raw_dir={made.records()}", f"--data_dir={made.data_dir}")
     names_data = any(word.startswith("--dataset=") for word in given)
     more = [word for word in SHRINKING.get(script, []) if not (names_data and word.startswith("--dataset="))]
-    return filled([*given, *map(made.at_hand, more)], made, script)
+    more = [made.at_hand(word) for word in more]
+    made.dataset(" ".join(more))
+    return filled([*given, *more], made, script)
 
 
 def finetuning(given: list[str], made: Made) -> list[str]:
