@@ -50,8 +50,8 @@ def base() -> ConfigDict:
     config.preprocess = ConfigDict()  # see ecgjax/preprocess.py
     config.preprocess.fs_hz = 100.0  # rate to which every record is resampled
     config.preprocess.filter = "none"  # none, bandpass or wavelet_bandpass
-    config.preprocess.low_hz = 0.5  # pass band of the filter
-    config.preprocess.high_hz = 40.0
+    config.preprocess.low_hz = 0.5  # lower end of the pass band of the filter
+    config.preprocess.high_hz = 40.0  # its upper end
     config.preprocess.normalise = "none"  # none keeps mV; zscore scales each lead
 
     config.init = ""  # run whose weights training begins with as far as they fit, or bundled; see ecgjax/finetune.py

@@ -42,7 +42,7 @@ def use_recipe(config: ConfigDict, options: ConfigDict, args: str) -> None:
     """
     names = [argument.removeprefix("model=") for argument in args.split(",") if argument.startswith("model=")]
     reader = "activation_reader" if config.task == "activation_map" else "potential_reader"
-    config.model.name = names[-1] if names else reader
+    config.model.name = names[-1] if names else reader  # the group below that makes the network
     if config.model.name == reader:
         config.optimizer.weight_decay = 0.1
         config.schedule.learning_rate = 2e-3

@@ -89,7 +89,7 @@ def _use_recipe(config: ConfigDict, arguments: list[str]) -> None:
     nor decay. Kaggle's own beats have no other view.
     """
     names = [argument.removeprefix("model=") for argument in arguments if argument.startswith("model=")]
-    config.model.name = names[-1] if names else "beat_reader"
+    config.model.name = names[-1] if names else "beat_reader"  # the group below that makes the network
     if config.model.name != "beat_reader" or any(argument.split("/")[0] == "heartbeat" for argument in arguments):
         config.heartbeat.view = "cut"
         config.model.beat_reader.fine_samples = (0, 64)

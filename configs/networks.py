@@ -21,7 +21,7 @@ def add_networks(config: ConfigDict) -> None:
     config.model.state_space = ConfigDict()  # see ecgjax/models/state_space.py
     config.model.state_space.recurrence = "s4d"  # s4d (states of each channel) or s5 (states shared by all channels)
     config.model.state_space.features = 128  # channels; 512 in the published network
-    config.model.state_space.num_layers = 4
+    config.model.state_space.num_layers = 4  # each a recurrence and a gated layer
     config.model.state_space.s4d_states = 16  # of each channel; 8 in the published network
     config.model.state_space.s5_states = 128  # of a layer
     config.model.state_space.is_bidirectional = True  # also from the end of the record to its start
@@ -32,12 +32,12 @@ def add_networks(config: ConfigDict) -> None:
     config.model.ribeiro_net.factors = (2, 2, 2, 2)  # by which each shortens the signal; 4 each for 10 s at 400 Hz
     config.model.ribeiro_net.kernel_size = 16  # samples that convolutions span
     config.model.ribeiro_net.pooling = "flatten"  # flatten (only signals as long as data.crop_s) or mean over time
-    config.model.ribeiro_net.dropout_rate = 0.2
+    config.model.ribeiro_net.dropout_rate = 0.2  # in the units
 
     config.model.ribeiro_full_rate_net = ConfigDict()  # its copy that never shortens the signal
     config.model.ribeiro_full_rate_net.channels = (128, 196, 320)  # of each residual unit
     config.model.ribeiro_full_rate_net.hidden = 100  # width of the dense layer that reads every sample
-    config.model.ribeiro_full_rate_net.dropout_rate = 0.2
+    config.model.ribeiro_full_rate_net.dropout_rate = 0.2  # in the units
 
     config.model.ml_resnet = ConfigDict()  # see ecgjax/models/ml_resnet.py
     config.model.ml_resnet.hidden = 12  # width of the dense layer before the output; 100 as published for age
@@ -50,7 +50,7 @@ def use_recipe(config: ConfigDict, args: str) -> None:
     al., IEEE J Biomed Health Inform 2021, 25:1519); the published networks that read every sample see all of it.
     """
     names = [argument.removeprefix("model=") for argument in args.split(",") if argument.startswith("model=")]
-    config.model.name = names[-1] if names else "beat_net"
+    config.model.name = names[-1] if names else "beat_net"  # the group below that makes the network
     if config.model.name == "beat_net":
         return
     config.batch_size = 64
@@ -68,12 +68,12 @@ def use_recipe(config: ConfigDict, args: str) -> None:
 
 def add_beat_encoder(config: ConfigDict, options: ConfigDict) -> None:
     """Adds to `options`, the group of a network in `config`, those of its trunk, ecgjax/models/beat_encoder.py."""
-    options.fs_hz = config.preprocess.get_ref("fs_hz")
+    options.fs_hz = config.preprocess.get_ref("fs_hz")  # follows preprocess.fs_hz
     for name in config.beat:
-        options[name] = config.beat.get_ref(name)
+        setattr(options, name, config.beat.get_ref(name))  # follows that of beat
     options.patch = 8  # samples of the pieces of the average beat
     options.features = 64  # width of a piece's embedding
     options.hidden = 256  # width of the joining layers
     options.num_blocks = 2  # of them
     options.fine_gain = 5.0  # of the second, compressed view of the beat
-    options.dropout_rate = 0.5
+    options.dropout_rate = 0.5  # in the joining layers

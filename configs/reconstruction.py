@@ -62,7 +62,7 @@ def get_config(args: str = "") -> ConfigDict:
     config.model.name = "lead_filler"  # lead_filler or uresnet
     config.model.lead_filler = ConfigDict()  # see ecgjax/models/lead_filler.py
     networks.add_beat_encoder(config, config.model.lead_filler)
-    config.model.lead_filler.dropout_rate = 0.2
+    config.model.lead_filler.dropout_rate = 0.2  # in the joining layers
     config.model.lead_filler.num_sources = 8  # whose weighted sums the leads are
     config.model.lead_filler.stride = 10  # samples of the stretches that are read
     config.model.lead_filler.reach = 2  # stretches before and behind that are read with each
@@ -72,7 +72,7 @@ def get_config(args: str = "") -> ConfigDict:
     config.model.uresnet = ConfigDict()  # see ecgjax/models/uresnet.py
     config.model.uresnet.leads = "all"  # that it is fed, see ecgjax.leads.lead_subset; as published those given alone
     config.model.uresnet.channels = (128, 196, 256, 320)  # of the encoder's units
-    config.model.uresnet.dropout_rate = 0.2
+    config.model.uresnet.dropout_rate = 0.2  # in the units
 
     shorthands = {"given": "reconstruction.given", "model": "model.name", "seed": "seed", "steps": "num_steps"}
     others = [argument for argument in args.split(",") if not argument.startswith("sets=")]

@@ -65,10 +65,13 @@ def get_config(args: str = "") -> ConfigDict:
     config.model.placement_net.num_blocks = 2  # of them
     config.model.placement_net.fine_gain = 5.0  # of the second, compressed view of the beat
     config.model.placement_net.num_decoys = 0  # ways to undo a record that are never right, drawn anew in each step
-    config.model.placement_net.dropout_rate = 0.3
+    config.model.placement_net.dropout_rate = 0.3  # in the joining layers
     config.model.shallow_cnn = ConfigDict()  # see ecgjax/models/shallow_cnn.py
-    config.model.shallow_cnn.update(ORIGINAL_NETWORKS["original"])
-    config.model.shallow_cnn.dropout_rate = 0.5
+    original = ORIGINAL_NETWORKS["original"]
+    config.model.shallow_cnn.features = original["features"]  # channels of each convolution
+    config.model.shallow_cnn.kernel_size = original["kernel_size"]  # samples that convolutions span
+    config.model.shallow_cnn.negative_slope = original["negative_slope"]  # of the leaky rectifiers; 0 makes them ReLUs
+    config.model.shallow_cnn.dropout_rate = 0.5  # after each
 
     shorthands = {
         "model": "model.name",

@@ -58,9 +58,7 @@ def for_dataset(name: str, variant: str, args: str) -> ConfigDict:
     rhythm_networks.add_view(options)
     options.weighting = "none"  # of a recording in the loss: none, inverse or sqrt_inverse to the size of its class
     options.label_smoothing = 0.0  # probability that is spread over all classes
-    options.decision = (
-        "most_probable"  # or tuned: classes weighed so that the score on validation recordings is highest
-    )
+    options.decision = "most_probable"  # or tuned: classes weighed so that the score on validation records is highest
     options.baseline_records = 2000  # training recordings that the boosted trees see at most
 
     config.model = ConfigDict()

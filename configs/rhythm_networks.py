@@ -6,7 +6,7 @@ from ml_collections import ConfigDict
 def add_networks(config: ConfigDict) -> None:
     """Adds a group of options for each network to `config.model`; `config.model.name` chooses one."""
     config.model.rhythm_reader = ConfigDict()  # see ecgjax/models/rhythm_reader.py
-    config.model.rhythm_reader.fs_hz = config.preprocess.get_ref("fs_hz")
+    config.model.rhythm_reader.fs_hz = config.preprocess.get_ref("fs_hz")  # follows preprocess.fs_hz
     config.model.rhythm_reader.features = (24, 48, 48, 72, 72, 96, 96)  # channels of each residual unit of the signal
     config.model.rhythm_reader.strides = (2, 2, 1, 2, 1, 2, 1)  # by which each shortens it
     config.model.rhythm_reader.beat_features = 96  # width of the layers over beats
@@ -41,7 +41,7 @@ def use_recipe(config: ConfigDict, args: str) -> None:
     The published one sees half a minute at 300 Hz, padded with zeros, and has Adam at a constant rate.
     """
     names = [argument.removeprefix("model=") for argument in args.split(",") if argument.startswith("model=")]
-    config.model.name = names[-1] if names else "rhythm_reader"
+    config.model.name = names[-1] if names else "rhythm_reader"  # the group below that makes the network
     options = config.rhythm
     if config.model.name == "rhythm_reader":
         config.batch_size = 32

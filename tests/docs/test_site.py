@@ -38,3 +38,13 @@ def test_every_page_is_in_the_menu():
     text = (ROOT / "mkdocs.yml").read_text()
     listed = set(re.findall(r"^ +- ([\w/]+\.md)$", text, re.MULTILINE))
     assert listed == {str(page.relative_to(ROOT / "docs")) for page in PAGES[1:]}
+
+
+def test_every_config_field_says_what_it_means():
+    from generated import generated  # noqa: PLC0415 - of the folder that is added above
+
+    rows = re.findall(
+        r"^\| `([\w.]+)` \| .* \| (.*) \|$", generated((ROOT / "docs/reference/config.md").read_text()), re.M
+    )
+    assert len(rows) > 200
+    assert [name for name, meaning in rows if not meaning] == []
