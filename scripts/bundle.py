@@ -51,7 +51,7 @@ STAGES = {
     "lead_id": ("ptbxl",),
     "diagnosis": ("ptbxl,labels=superclass",),
     "age": ("ptbxl",),
-    "reconstruction": ("ptbxl,steps=700",),
+    "reconstruction": ("ptbxl",),
 }
 """Task -> what is given to its config, stage by stage; each begins with the weights of the one before."""
 

@@ -104,7 +104,13 @@ def _reading(program: str, given: list[str], made: Made) -> list[str]:
 
 def finetuning(given: list[str], made: Made) -> list[str]:
     """Options of a run of a few steps on a folder of labels."""
-    options = [word.replace("=FOLDER", f"={made.labelled()}") for word in given if not word.startswith("--workdir=")]
+    folder = made.labelled()
+    stands_for = {"FOLDER": folder, "PTBXL": folder, "TABLE.csv": folder / "labels.csv"}
+    options = [
+        re.sub(rf"=({'|'.join(stands_for)})$", lambda match: f"={stands_for[match[1]]}", word)
+        for word in given
+        if not word.startswith("--workdir=")
+    ]
     return filled([_smoke(word, made) for word in [*options, *FEW_STEPS, "--workdir=NEW"]], made)
 
 
