@@ -18,7 +18,16 @@ from ml_collections import ConfigDict
 
 from ecgjax.errors import InputError
 from ecgjax.runlog import write_json
-from ecgjax.workdir import CHECKPOINTS, CONFIG, RESULTS, member_runs, predictions_file, read_config, write_arrays
+from ecgjax.workdir import (
+    CHECKPOINTS,
+    CONFIG,
+    RESULTS,
+    member_runs,
+    predictions_file,
+    read_arrays,
+    read_config,
+    write_arrays,
+)
 
 BUNDLED = "bundled"
 """Given in place of a folder: the network that comes with ecgjax."""
@@ -127,23 +136,35 @@ def write_bundle(workdir: Path, folder: Path) -> None:
         write_json(part / CONFIG, own.to_dict())
         if source in members:
             write_variables(learnt_variables(source), part)
-    for name in (RESULTS, *_tuned_on(workdir)):
-        shutil.copy(workdir / name, making)
+    shutil.copy(workdir / RESULTS, making)
+    if tuned_on := _tuned_on(workdir):
+        write_arrays(making / predictions_file("validation"), tuned_on)
     files = sorted(path for path in making.rglob("*") if path.is_file())
     sums = [f"{_sha256(path)}  {path.relative_to(making).as_posix()}\n" for path in files]
     (making / SUMS).write_text("".join(sums))
     making.replace(folder)
 
 
-def _tuned_on(workdir: Path) -> list[str]:
-    """The predictions that the task of the run chooses thresholds or factors by."""
+class _Noting(dict[str, np.ndarray]):
+    """Arrays that know which of them were asked for."""
+
+    def __init__(self, arrays: dict[str, np.ndarray]):
+        super().__init__(arrays)
+        self.asked: dict[str, np.ndarray] = {}
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        self.asked[name] = super().__getitem__(name)
+        return self.asked[name]
+
+
+def _tuned_on(workdir: Path) -> dict[str, np.ndarray]:
+    """What of the validation predictions the task of the run chooses thresholds or factors by."""
     from ecgjax import tasks  # noqa: PLC0415 - only a bundle in the making needs them
 
-    try:
-        tasks.build(read_config(workdir)).tuned({})
-    except KeyError:
-        return [predictions_file("validation")]
-    return []
+    path = workdir / predictions_file("validation")
+    predictions = _Noting(read_arrays(path) if path.exists() else {})
+    tasks.build(read_config(workdir)).tuned(predictions)
+    return predictions.asked
 
 
 def _sha256(path: Path) -> str:

@@ -27,7 +27,7 @@ def reconstruct(
     estimate and no recording; `assumptions` say which is which, and how far off the estimates were on test records.
 
     >>> import ecgjax
-    >>> ecgjax.reconstruct("rec.hea", workdir="runs/reconstruction", given=["I", "II", "V2"])  # doctest: +SKIP
+    >>> ecgjax.reconstruct("rec.hea", given=["I", "II", "V2"])  # doctest: +SKIP
 
     Raises:
       InputError: the file cannot be read, a given lead is not there, all leads are, or the run cannot do with these.

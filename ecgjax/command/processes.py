@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from ecgjax.command.inputs import Input
 from ecgjax.errors import InputError
+from ecgjax.memory import keep_freed_memory
 
 Result = TypeVar("Result")
 
@@ -66,6 +67,7 @@ def _listed(work: Callable[[Sequence[Input]], Iterator[Result]], part: list[Inpu
 def _begin(cores: multiprocessing.Queue) -> None:
     """Keeps a process, and so the threads of XLA, to one core; Ctrl-C is for the first process alone."""
     os.sched_setaffinity(0, {cores.get()})
+    keep_freed_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 

@@ -1,6 +1,6 @@
 """Rebuilds the leads that a recording lacks, and writes all twelve as a WFDB record.
 
-  ecgjax reconstruct holter.hea --workdir=runs/reconstruction --output=twelve
+  ecgjax reconstruct holter.hea --output=twelve
   ecgjax reconstruct record.hea --workdir=runs/reconstruction --given=I,II,V2 --output=twelve --csv
 
 Leads that follow from those that are there come from algebra; the others are a network's estimate and no recording.

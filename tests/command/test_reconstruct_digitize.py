@@ -16,6 +16,7 @@ from ecgjax.errors import InputError
 from ecgjax.leads import LEADS
 from ecgjax.recordings.recording import Recording
 from ecgjax.recordings.write_wfdb import write_csv, write_wfdb
+from ecgjax.simulate.generator import generate
 
 TRUE_MV = rebuilt_run.signals(1, seed=7)[0]
 WHOLE = Recording.from_array(TRUE_MV, 100.0)
@@ -45,6 +46,17 @@ def test_twelve_leads_from_three(workdir):
     same = ecgjax.reconstruct(WHOLE, workdir=workdir, given=["v2", "lead ii", "I"])
     np.testing.assert_allclose(same.signal_mv, found.signal_mv, atol=1e-6)
     assert found.assumptions[-8:-6] == ("given: I, II, V2", "by algebra from the given leads: III, aVR, aVL, aVF")
+
+
+def test_the_network_that_comes_along_rebuilds_hearts_it_never_saw():
+    records_mv = generate(3, num_records=4, fs_hz=100.0, seconds=10.0)["ecg_mv"]
+    rebuilt = [LEADS.index(name) for name in ("V1", "V3", "V4", "V5", "V6")]
+    r = []
+    for signal_mv in records_mv:
+        found = ecgjax.reconstruct(Recording.from_array(signal_mv, 100.0), given=["I", "II", "V2"])
+        r += [np.corrcoef(found.signal_mv[:, lead], signal_mv[:, lead])[0, 1] for lead in rebuilt]
+        assert any("rebuilt by a network" in note for note in found.assumptions)
+    assert np.mean(r) > 0.8
 
 
 def test_what_follows_by_algebra_needs_no_network():

@@ -116,7 +116,7 @@ def finetuning(given: list[str], made: Made) -> list[str]:
 
 def filled(words: list[str], made: Made, script: str = "") -> list[str]:
     """Words with the names of files that are there, and of new ones to write."""
-    if any("runs/reconstruction" in word or (script == "reconstruct" and word == "--workdir=RUN") for word in words):
+    if script == "reconstruct" and not any("runs/activation_map" in word for word in words):
         # Of a record with all its leads there is nothing to rebuild.
         words = [re.sub(r"REC\.hea|record\.hea", "holter.hea", word) for word in words]
     return [_filled(word, made, script) for word in words]
