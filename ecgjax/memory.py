@@ -7,7 +7,7 @@ import threading
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8  # glibc's malloc.h
 _COMPILED = "/jax/core/compile/backend_compile_duration"
-_LONG_S = 0.5
+_LONG_S = 2.0
 _SORTED_BYTES, _SCRAP_BYTES, _ROUNDS = 2**10, 2**20, 4
 _keeps = threading.Event()
 
