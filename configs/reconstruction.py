@@ -4,7 +4,7 @@ python -m ecgjax.main --config=configs/reconstruction.py                       o
 python -m ecgjax.main --config=configs/reconstruction.py:ptbxl                 PTB-XL, prepared by data_prep
 python -m ecgjax.main --config=configs/reconstruction.py:ptbxl,given=I+II+V2   a network for one set of given leads
 
-On two CPU cores (AMD EPYC) that other work shared, 2,000 steps took seven to eight minutes. Mean correlation of the
+On two CPU cores (AMD EPYC) that other work shared, 2,000 steps took five to eight minutes. Mean correlation of the
 rebuilt chest leads on the 126 test records of PTB-XL, seeds 0 and 1: from I, II and V2 0.903 and 0.904, from I, II and
 V3 0.907 and 0.909.
 """

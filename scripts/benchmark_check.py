@@ -30,9 +30,9 @@ from ecgjax import cli, leads
 from ecgjax.analysis.markdown import table
 from ecgjax.api.check import PREVALENCE, THRESHOLD, Checked, check, check_all
 from ecgjax.bundled import BUNDLED
+from ecgjax.command.options import output_folder
 from ecgjax.data.records import load_split
 from ecgjax.data.split import Split
-from ecgjax.errors import InputError
 from ecgjax.metrics import Metric, with_intervals
 from ecgjax.placements import repair
 from ecgjax.placements.posterior import clinical_prior, index_of
@@ -261,11 +261,7 @@ def main() -> None:
     """Runs the benchmark of the command line."""
     given = flags.FLAGS
     options = {name: given[name].value for name in ("workdir", "prevalence", "threshold")}
-    output = Path(given.output)
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot make the folder {output}: {error.strerror}", "give another --output") from error
+    output = output_folder(Path(given.output))
     name, _, variant = given.dataset.partition("/")
     records = load_split(name, variant, given.split, given.data_dir, None, given.seconds)
     records = records.select(np.array([not repair.unusable(mv) for mv in true_signals(records)]))
