@@ -17,6 +17,7 @@ import numpy as np
 import scipy.special
 
 _HALVES = 2**16
+LARGEST_NORMAL = 4.3
 
 
 def _quantile_polynomial() -> np.ndarray:
@@ -48,7 +49,7 @@ def uniforms(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
 
 
 def normals(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """`shape` of float32 numbers, normal with mean 0 and deviation 1; none is beyond 4.3."""
+    """`shape` of float32 numbers, normal with mean 0 and deviation 1; none is beyond `LARGEST_NORMAL`."""
     number = math.prod(shape)
     words = _words(key, (number + 1) // 2)
     return jnp.concatenate([_normal(words & (_HALVES - 1)), _normal(words >> 16)])[:number].reshape(shape)

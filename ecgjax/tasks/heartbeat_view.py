@@ -1,6 +1,7 @@
 """What a network is shown of a heartbeat: the cut that Kaggle distributes, or the wide window with its rhythm."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ from ecgjax.augment import at_samples
 from ecgjax.data.heartbeats import BEFORE_SAMPLES, CUT_SAMPLES, FS_HZ, LEAD_NAMES, RR_FIGURES, WINDOW_SAMPLES
 from ecgjax.data.split import Split
 from ecgjax.errors import InputError
-from ecgjax.fast_random import normals, uniforms
+from ecgjax.fast_random import LARGEST_NORMAL, normals, uniforms
 from ecgjax.medians import median
 from ecgjax.preprocess import Preprocess
 from ecgjax.tasks.task import Record
@@ -88,9 +89,13 @@ class HeartbeatView:
         signal_mv = _turned(turn_key, signal_mv, self.turned) if self.turned else first_lead(signal_mv)
         # The typical beat is a median of many: noise and a misplaced R peak are those of the single beat.
         of_beat = jnp.arange(signal_mv.shape[1]) == 0
-        if self.stretch or self.shift_s:
+        if self.shift_s:
+            beat_mv = _moved(signal_mv[:, 0], moved, FS_HZ * self.shift_s)
+            signal_mv = jnp.where(of_beat, beat_mv[:, None], signal_mv)
+        if self.stretch:
             log_factor = self.stretch * stretch
-            signal_mv = _warped(signal_mv, r, log_factor, FS_HZ * self.shift_s * moved * of_beat)
+            place = r + (jnp.arange(len(signal_mv)) - r) * jnp.exp(-log_factor)
+            signal_mv = at_samples(signal_mv, place)
             cut_samples = jnp.clip(jnp.rint(cut_samples * jnp.exp(log_factor)), 1, CUT_SAMPLES)
             log_rr = log_rr.at[LOCAL].add(log_factor)
         if self.gain:
@@ -179,10 +184,16 @@ def r_sample(num_leads: int) -> int:
     return BEFORE_SAMPLES if num_leads == len(LEAD_NAMES) else 0
 
 
-def _warped(signal_mv: jax.Array, centre: int, log_factor: jax.Array, shift: jax.Array) -> jax.Array:
-    """Stretches `[time, lead]` about `centre` and moves each lead by `shift` `[lead]` samples; edges are repeated."""
-    place = centre + (jnp.arange(len(signal_mv)) - centre) * jnp.exp(-log_factor)
-    return jax.vmap(lambda lead, moved: at_samples(lead[:, None], place - moved)[:, 0], (1, 0), 1)(signal_mv, shift)
+def _moved(signal_mv: jax.Array, normal: jax.Array, sd_samples: float) -> jax.Array:
+    """`[time]` later by `sd_samples` times a number of `normals`, interpolated linearly; edges are repeated.
+
+    A sum of few copies, weighted, where XLA on CPU would gather sample by sample.
+    """
+    reach = math.ceil(LARGEST_NORMAL * sd_samples)
+    padded = jnp.pad(signal_mv, reach, mode="edge")
+    weights = jnp.clip(1 - jnp.abs(jnp.arange(-reach, reach + 1) - sd_samples * normal), 0)
+    copies = (padded[begin : begin + len(signal_mv)] for begin in range(2 * reach, -1, -1))
+    return sum((weight * copy for weight, copy in zip(weights, copies, strict=True)), jnp.zeros_like(signal_mv))
 
 
 def _wander(key: jax.Array, num_samples: int, sd_mv: float) -> jax.Array:

@@ -138,3 +138,17 @@ def test_beats_of_another_length_or_rate_are_refused():
         made.shown.evaluation_signal({**record(split, made, 0), "signal_mv": jnp.zeros((125, 4))})
     with pytest.raises(InputError, match="holds no single beats"):
         made.excluded(dataclasses.replace(split, labels={}))
+
+
+def test_a_beat_is_moved_as_linear_interpolation_moves_it_and_its_typical_beat_stays():
+    split = made_beats("V")
+    made = task(view="wide", shift_s=0.02)
+    given = record(split, made, 0)
+    before, time = np.asarray(given["signal_mv"])[:, ::2], np.arange(split.ecg.shape[1])
+    for seed in range(20):
+        key = jax.random.key(seed)
+        moved = normals(jax.random.split(key, 4)[1], (11,))[1]
+        seen = np.asarray(made.shown.training_signal(key, given))
+        shifted = np.interp(time - 0.02 * heartbeat_view.FS_HZ * float(moved), time, before[:, 0])
+        np.testing.assert_allclose(seen[:, 0], shifted, atol=1e-5)
+        np.testing.assert_array_equal(seen[:, 1], before[:, 1])
