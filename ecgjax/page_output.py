@@ -15,11 +15,10 @@ import wfdb
 from ecgjax.data.signals import INT16
 from ecgjax.data.split import GAIN
 from ecgjax.errors import InputError
-from ecgjax.images.digitize import Digitised
-from ecgjax.images.lettering import text_coverage
 from ecgjax.images.page import CLINICAL, FORMATS, LETTER_MM
 from ecgjax.images.pen import lay_ink, line_coverage
 from ecgjax.images.render import render
+from ecgjax.images.traced_page import traced_page
 from ecgjax.leads import LEADS
 from ecgjax.page_findings import PageFindings
 from ecgjax.record_reader import Diagnoses
@@ -27,10 +26,9 @@ from ecgjax.record_reader import Diagnoses
 SUFFIXES = (".json", ".png", ".dat", ".hea")
 """Of the files of a page, the header of the record last."""
 
-TRACED, MADE = (0, 70, 230), (150, 175, 225)
-"""Colours of traces that were found, and of samples that do not stand on the page."""
+MADE = (150, 175, 225)
+"""Colour of samples that do not stand on the page."""
 
-_LEAST_HEIGHT_PX = 1600
 _LINE_LETTERS = 105
 _COVERING = 1.6  # a wider pen covers a line to its edges
 _MISSING = INT16.min
@@ -133,22 +131,6 @@ def picture(name: str, findings: PageFindings) -> np.ndarray:
     return np.concatenate(
         [np.pad(p, ((0, height - p.shape[0]), (0, 0), (0, 0)), constant_values=255) for p in (left, right)], axis=1
     )
-
-
-def traced_page(digitised: Digitised) -> np.ndarray:
-    """uint8 [y, x, rgb]: the straightened page, paled, with the lines that were found and the names given to them."""
-    page, traces = digitised.page.rgb, digitised.trace_px
-    zoom = max(1, round(_LEAST_HEIGHT_PX / page.shape[0]))
-    rgb = cv2.resize(255 - (255 - page) // 2, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_NEAREST)
-    column_px = (np.arange(len(traces)) + 0.5) * rgb.shape[1] / len(traces) - 0.5
-    for y_px in traces.T:
-        points = np.stack([column_px, (y_px + 0.5) * zoom - 0.5], axis=1)
-        lay_ink(rgb, *line_coverage(points, rgb.shape[1] / 1000, rgb.shape[:2]), TRACED)
-    for box in digitised.boxes:
-        letters = text_coverage(box.lead, CLINICAL.font, rgb.shape[1] / 60)
-        top = max(0, round(box.y_px * zoom - 0.06 * rgb.shape[0]))
-        lay_ink(rgb, letters, top, max(0, round(box.x0_px * zoom + 0.02 * rgb.shape[1])), TRACED)
-    return rgb
 
 
 def record_page(name: str, findings: PageFindings, px_per_mm: float) -> np.ndarray:

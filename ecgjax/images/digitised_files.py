@@ -14,9 +14,9 @@ import wfdb
 from ecgjax.errors import InputError
 from ecgjax.images.digitize import Digitised, Options, digitize
 from ecgjax.images.picture_files import read_pictures
+from ecgjax.images.traced_page import traced_page
 
 UNITS_PER_MV = 1000
-COLOURS = ((220, 0, 0), (0, 140, 0), (0, 60, 220), (170, 0, 170))
 
 
 def description(result: Digitised) -> dict[str, Any]:
@@ -35,31 +35,6 @@ def description(result: Digitised) -> dict[str, Any]:
         "boxes": [dataclasses.asdict(box) for box in result.boxes],
         "page_to_picture": result.page.to_original.tolist(),
     }
-
-
-def overlay(result: Digitised) -> np.ndarray:
-    """The straightened page, paled, with centre-lines, names and zero lines, uint8 [y, x, rgb]."""
-    zoom = max(1, round(2000 / result.page.rgb.shape[1]))
-    picture = 128 + cv2.resize(result.page.rgb, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_NEAREST) // 2
-    per_column = len(result.trace_px) / result.page.rgb.shape[1]
-    x = (np.arange(len(result.trace_px)) + 0.5) / per_column - 0.5
-
-    def to_fixed(points: np.ndarray) -> np.ndarray:
-        # cv2 draws at fractions of a pixel, in sixteenths here.
-        return np.round(((points + 0.5) * zoom - 0.5) * 16).astype(np.int32)
-
-    for row, y in enumerate(result.trace_px.T):
-        for piece in np.split(np.arange(len(y)), np.flatnonzero(~np.isfinite(y))):
-            known = piece[np.isfinite(y[piece])]
-            if len(known) > 1:
-                points = to_fixed(np.stack([x[known], y[known]], 1))
-                cv2.polylines(picture, [points], False, COLOURS[row % len(COLOURS)], 1, cv2.LINE_AA, 4)
-    for box in result.boxes:
-        ends = to_fixed(np.array([[box.x0_px, box.y_px], [box.x1_px, box.y_px]]))
-        cv2.line(picture, ends[0].tolist(), ends[1].tolist(), (120, 120, 120), 1, cv2.LINE_AA, 4)
-        at = (int(ends[0, 0] // 16) + 2, int(ends[0, 1] // 16) - 30)
-        cv2.putText(picture, box.lead, at, cv2.FONT_HERSHEY_SIMPLEX, 0.8, (0, 0, 0), 2, cv2.LINE_AA)
-    return picture
 
 
 def write(result: Digitised, name: str, output: Path, with_overlay: bool) -> None:
@@ -88,7 +63,7 @@ def write(result: Digitised, name: str, output: Path, with_overlay: bool) -> Non
             )
         Path(folder, f"{name}.json").write_text(json.dumps(description(result), indent=1) + "\n")
         if with_overlay:
-            cv2.imwrite(f"{folder}/{name}_overlay.png", cv2.cvtColor(overlay(result), cv2.COLOR_RGB2BGR))
+            cv2.imwrite(f"{folder}/{name}_overlay.png", cv2.cvtColor(traced_page(result), cv2.COLOR_RGB2BGR))
         files = sorted(Path(folder).iterdir())
         for file in files:
             if (output / file.name).exists():

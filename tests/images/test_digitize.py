@@ -12,6 +12,7 @@ from ecgjax.images.fidelity import snr_db
 from ecgjax.images.page import CLINICAL, FORMATS
 from ecgjax.images.render import render
 from ecgjax.images.straighten import straight_page
+from ecgjax.images.traced_page import TRACED, ZERO, traced_page
 from ecgjax.leads import LEADS, LEADS_FROM_INDEPENDENT
 
 FS_HZ = 250.0
@@ -123,3 +124,21 @@ def test_pictures_without_an_ecg_are_refused(picture):
         rgb = np.random.default_rng(0).integers(0, 256, rgb.shape, dtype=np.uint8)
     with pytest.raises(InputError, match=";"):
         digitize(rgb, FIND_ALL)
+
+
+def test_the_traced_page_shows_traces_where_the_ink_is_and_a_line_at_0_mv():
+    digitised = clean()
+    page, traced = digitised.page.rgb, traced_page(digitised)
+    zoom = traced.shape[0] // page.shape[0]
+    assert traced.shape == (zoom * page.shape[0], zoom * page.shape[1], 3)
+    is_blue = (np.abs(traced.astype(int) - TRACED) < 60).all(axis=2)[zoom // 2 :: zoom, zoom // 2 :: zoom]
+    is_ink = page.max(axis=2) < 100
+    column = np.flatnonzero(np.isfinite(digitised.trace_px).all(axis=1))[500]
+    x_px = int((column + 0.5) * page.shape[1] / len(digitised.trace_px))
+    for y_px in digitised.trace_px[column]:
+        near = slice(round(y_px) - 2, round(y_px) + 3)
+        assert is_blue[near, x_px].any()
+        assert is_ink[near, x_px].any()
+    box = digitised.boxes[0]
+    at_zero = traced[round((box.y_px + 0.5) * zoom - 0.5), round(box.x0_px * zoom) : round(box.x1_px * zoom)]
+    assert (np.abs(at_zero.astype(int) - ZERO) < 60).all(axis=1).mean() > 0.3
