@@ -23,7 +23,7 @@ from ecgjax.experiment import Experiment, build, check, load
 from ecgjax.interrupt import DeferredSignals, StoppedError
 from ecgjax.metrics import Metric
 from ecgjax.parallel import any_process, to_host
-from ecgjax.report import write_report
+from ecgjax.report.write import write_report
 from ecgjax.runlog import MetricsLog, ProgressBar, results_table, say, summary, to_json, write_json
 from ecgjax.state import TrainState
 from ecgjax.tasks.task import Task

@@ -30,7 +30,7 @@ from ecgjax.images.fidelity import snr_db
 from ecgjax.images.page import CLINICAL, FORMATS
 from ecgjax.images.render import render
 from ecgjax.leads import LEADS, Placement
-from ecgjax.page_findings import Readers, load_readers, read_page
+from ecgjax.paper.findings import Readers, load_readers, read_page
 from ecgjax.placements import repair
 from ecgjax.placements.posterior import index_of
 from ecgjax.preprocess import resample

@@ -22,7 +22,7 @@ from ml_collections import ConfigDict
 from configs import rhythm
 from ecgjax import cli
 from ecgjax.errors import InputError
-from ecgjax.paper_comparison import (
+from ecgjax.paper.comparison import (
     RAW,
     comparison_table,
     cost,

@@ -23,12 +23,13 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
-from ecgjax import cli, page_output
+from ecgjax import cli
 from ecgjax.api.check import PREVALENCE
 from ecgjax.errors import InputError
 from ecgjax.images.digitize import FIND_ALL, Options
 from ecgjax.images.picture_files import find_pictures, read_pictures
-from ecgjax.page_findings import Readers, load_readers, read_page
+from ecgjax.paper.findings import Readers, load_readers, read_page
+from ecgjax.paper.output import check_free, said, write
 from ecgjax.placements import repair
 from ecgjax.recordings.write_wfdb import record_name
 
@@ -52,7 +53,7 @@ def read_all(source: Path, output: Path, readers: Readers, options: Options) -> 
     """
     counts: collections.Counter[str] = collections.Counter()
     for name, rgb in pages(source):
-        page_output.check_free(name, output)
+        check_free(name, output)
         try:
             if isinstance(rgb, InputError):
                 raise rgb
@@ -63,9 +64,9 @@ def read_all(source: Path, output: Path, readers: Readers, options: Options) -> 
             if source.is_dir() or counts.total() > 1:
                 print(f"{name}: not read, {error}", flush=True)
             continue
-        page_output.write(name, findings, output)
+        write(name, findings, output)
         counts[findings.repair.verdict] += 1
-        print(page_output.said(name, findings), flush=True)
+        print(said(name, findings), flush=True)
     if counts["not read"] == counts.total():
         raise problem
     if counts.total() > 1:

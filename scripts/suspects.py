@@ -31,7 +31,7 @@ from ecgjax.errors import InputError
 from ecgjax.placements import held_out, repair
 from ecgjax.placements.held_out import EXPLAINED, Part
 from ecgjax.placements.posterior import CORRECT, clinical_prior, log_posterior, placement
-from ecgjax.report_page import Section, image, page, paragraph, side_by_side
+from ecgjax.report.page import Section, image, page, paragraph, side_by_side
 from ecgjax.runlog import say, write_json
 
 _BATCH = 16

@@ -10,11 +10,12 @@ import pytest
 import wfdb
 from PIL import Image
 
-from ecgjax import leads, page_findings
+from ecgjax import leads
 from ecgjax.errors import InputError
 from ecgjax.images.page import CLINICAL, FORMATS
 from ecgjax.images.render import render
 from ecgjax.leads import LEADS
+from ecgjax.paper import findings
 from scripts import read_page as command
 
 TRUE = page_runs.beats(500.0)
@@ -38,7 +39,7 @@ def picture(tmp_path_factory):
 
 @pytest.fixture
 def run(runs, monkeypatch, tmp_path):
-    monkeypatch.setattr(page_findings, "load_evidence", lambda workdir: page_runs.evidence())
+    monkeypatch.setattr(findings, "load_evidence", lambda workdir: page_runs.evidence())
 
     def main(**given):
         defaults = {"reversal": "run", "diagnosis": str(runs / "diagnosis"), "lead_id": None,

@@ -6,9 +6,10 @@ import commands
 import numpy as np
 import pytest
 
-from ecgjax import metrics, paper_comparison
+from ecgjax import metrics
 from ecgjax.metrics import Metric
-from ecgjax.paper_comparison import Method
+from ecgjax.paper import comparison
+from ecgjax.paper.comparison import Method
 
 
 def method(name, decided, num_records=60):
@@ -24,10 +25,10 @@ def method(name, decided, num_records=60):
 
 def test_a_loss_is_paired_by_recording():
     raw, image = method("raw", [0, 1, 2]), method("150px", [0, 1, 5, 6, 7, 8, 9, 10, 11])
-    found = paper_comparison.cost(image, raw, 200)
+    found = comparison.cost(image, raw, 200)
     assert found.mcnemar == metrics.mcnemar(np.arange(8) >= 1, np.arange(8) < 1)
     assert found.losses["loss/accuracy"].value == pytest.approx(6 / 60)
-    own, others = (paper_comparison.figures(one, 0)["f1_ano"].value for one in (raw, image))
+    own, others = (comparison.figures(one, 0)["f1_ano"].value for one in (raw, image))
     assert found.losses["loss/f1_ano"].value == pytest.approx(own - others)
     low, high = found.losses["loss/f1_ano"].ci95
     assert low < own - others < high
@@ -35,13 +36,13 @@ def test_a_loss_is_paired_by_recording():
 
 def test_tables_and_figure_name_every_method_and_paper():
     raw, image = method("raw", [0]), method("150px", [0, 1, 2])
-    costs = {"150px": paper_comparison.cost(image, raw, 50)}
-    found = {one.name: paper_comparison.figures(one, 50) for one in (raw, image)}
-    table = paper_comparison.comparison_table(found, costs)
+    costs = {"150px": comparison.cost(image, raw, 50)}
+    found = {one.name: comparison.figures(one, 50) for one in (raw, image)}
+    table = comparison.comparison_table(found, costs)
     assert len(table.splitlines()) == 4
     curve = {paper: {"raw": Metric(0.7, (0.6, 0.8), 60), "150px": Metric(0.75, None, 60)} for paper in ("75px", "40px")}
-    assert "| 40px " in paper_comparison.curve_table(curve)
-    (axes,) = paper_comparison.curve_figure(curve, Metric(0.8, None, 60)).axes
+    assert "| 40px " in comparison.curve_table(curve)
+    (axes,) = comparison.curve_figure(curve, Metric(0.8, None, 60)).axes
     assert [label.get_text() for label in axes.get_xticklabels()] == ["75px", "40px"]
     assert {text.get_text() for text in axes.get_legend().get_texts()} == {
         "trained on raw",

@@ -13,7 +13,8 @@ from ecgjax.heart_pictures.potentials import potential_grid
 from ecgjax.heart_pictures.rendering import VIEWS
 from ecgjax.heart_pictures.template import fitted_heart, mean_heart
 from ecgjax.plots import ACCENT, INK, MUTED, SECOND, SERIES, new_figure, styled
-from ecgjax.report_page import Section, image, paragraph, side_by_side, table
+from ecgjax.report.files import RunFiles
+from ecgjax.report.page import Section, image, paragraph, side_by_side, table
 
 _ERRORS = {
     "activation_map": (("mae_ms", "mean absolute error (ms)"),),
@@ -32,10 +33,9 @@ _MIN_TRIANGLES = 6_000
 _VIEWS = tuple(view for view in VIEWS if view.name != "from the left")
 
 
-def heart_section(
-    results: Mapping[str, Any], predictions: Mapping[str, np.ndarray], figures_dir: Path
-) -> Section | None:
+def heart_section(run: RunFiles) -> Section | None:
     """None where the run is of another task or without predictions."""
+    results, predictions, figures_dir = run.results, run.predictions, run.figures_dir
     task = results["task"]
     if task not in _ERRORS or not predictions:
         return None

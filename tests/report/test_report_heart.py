@@ -3,9 +3,10 @@
 import heart_run
 import numpy as np
 import pytest
+from made_run import made_run
 
-from ecgjax import report_heart, report_page
-from ecgjax.report_heart import heart_section
+from ecgjax.report import heart, page
+from ecgjax.report.heart import heart_section
 from ecgjax.runlog import to_json
 from ecgjax.tasks.activation_figures import activation_figures
 from ecgjax.tasks.potential_figures import Compared, potential_figures
@@ -48,11 +49,11 @@ def potentials():
 )
 def test_errors_by_region_and_examples_are_shown(tmp_path, monkeypatch, task, make, figures, rows):
     # Fine triangles and points take seconds to draw.
-    monkeypatch.setattr(report_page, "_PNG_DPI", 40)
-    monkeypatch.setattr(report_heart, "_MIN_TRIANGLES", 1)
+    monkeypatch.setattr(page, "_PNG_DPI", 40)
+    monkeypatch.setattr(heart, "_MIN_TRIANGLES", 1)
     metrics, predictions = make()
     results = {"task": task, "metrics": to_json(metrics), "baselines": {"mean_map": to_json(metrics)}}
-    section = heart_section(results, {**predictions, "record_ids": RECORDS.record_ids}, tmp_path)
+    section = heart_section(made_run(results, tmp_path, {**predictions, "record_ids": RECORDS.record_ids}))
     assert sorted(path.stem for path in tmp_path.iterdir()) == figures
     for row in rows:
         assert f"<td>{row}</td>" in section.body
@@ -60,5 +61,5 @@ def test_errors_by_region_and_examples_are_shown(tmp_path, monkeypatch, task, ma
 
 
 def test_other_tasks_and_missing_predictions_have_no_section(tmp_path):
-    assert heart_section({"task": "age"}, {"targets": np.zeros(1)}, tmp_path) is None
-    assert heart_section({"task": "activation_map"}, {}, tmp_path) is None
+    assert heart_section(made_run({"task": "age"}, tmp_path, {"targets": np.zeros(1)})) is None
+    assert heart_section(made_run({"task": "activation_map"}, tmp_path)) is None

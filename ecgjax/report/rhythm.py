@@ -1,8 +1,6 @@
 """The report's section on rhythms: recordings of each class as strips, and what tuned decisions take for what."""
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,20 +8,17 @@ from matplotlib.figure import Figure
 
 from ecgjax import metrics, plots
 from ecgjax.plots import BAD, GOOD, INK, new_figure, styled
-from ecgjax.report_page import Section, image, paragraph
+from ecgjax.report.files import RunFiles
+from ecgjax.report.page import Section, image, paragraph
 from ecgjax.tasks.heartbeat_figures import decisions
 
 _MIDDLE = (1.0, 99.0)
 """Percentiles of a strip that its panel shows with as much again around them."""
 
 
-def rhythm_section(
-    results: Mapping[str, Any],
-    predictions: Mapping[str, np.ndarray],
-    examples: Mapping[str, np.ndarray],
-    figures_dir: Path,
-) -> Section | None:
+def rhythm_section(run: RunFiles) -> Section | None:
     """None where the run is of another task or without predictions."""
+    results, predictions, examples, figures_dir = run.results, run.predictions, run.examples, run.figures_dir
     if results["task"] != "rhythm" or not predictions:
         return None
     found, names = results["metrics"], [str(name) for name in predictions["class_names"]]

@@ -7,37 +7,16 @@ import re
 
 import numpy as np
 import pytest
+from made_run import NUM_RECORDS, entry, headings, write_results
 
-from ecgjax import metrics, report
+from ecgjax import metrics
 from ecgjax.errors import InputError
 from ecgjax.leads import PLACEMENTS
-from ecgjax.report import write_report
-from ecgjax.report_files import read_run
+from ecgjax.report.classes import detection
+from ecgjax.report.files import read_run
+from ecgjax.report.write import write_report
 
 NAMES = tuple(p.name for p in PLACEMENTS)
-NUM_RECORDS = 12
-
-
-def entry(value, ci95=(0.1, 0.9), n=100):
-    return metrics.Metric(value, ci95, n).to_json()
-
-
-def write_results(workdir, figures, **changes):
-    results = {
-        "task": "reversal",
-        "dataset": "simulated",
-        "split": "test",
-        "n_records": NUM_RECORDS,
-        "n_patients": NUM_RECORDS,
-        "seed": 0,
-        "git": "abc1234",
-        "hardware": "cpu",
-        "wall_s": 12.5,
-        "records_per_s": 1700.0,
-        "metrics": figures,
-        "baselines": {},
-    } | changes
-    (workdir / "results.json").write_text(json.dumps(results))
 
 
 def write_reversal_run(workdir):
@@ -81,10 +60,6 @@ def reported(tmp_path_factory):
 
 def pictures(page):
     return [base64.b64decode(data) for data in re.findall(r'src="data:image/svg\+xml;base64,([^"]+)"', page)]
-
-
-def headings(page):
-    return re.findall(r"<h2>(.*?)</h2>", page)
 
 
 def test_reversal_report_has_every_section(reported):
@@ -173,7 +148,7 @@ def test_a_head_for_any_reversal_is_what_warns(tmp_path):
     predictions = dict(np.load(tmp_path / "predictions_test.npz"))
     perfect = (predictions["targets"] > 0).astype(float)
     np.savez(tmp_path / "predictions_test.npz", any_reversal=perfect, **predictions)
-    figure = report._detection(read_run(tmp_path))
+    figure = detection(read_run(tmp_path))
     np.testing.assert_array_equal(figure[1], perfect)
 
 

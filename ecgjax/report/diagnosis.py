@@ -1,7 +1,6 @@
 """The report's section on several labels a record: precision against recall, label by label."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,16 +9,16 @@ from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve
 
 from ecgjax.plots import ACCENT, MUTED, PERCENT, SECOND, new_figure, styled
-from ecgjax.report_page import Section, image, paragraph
+from ecgjax.report.files import RunFiles
+from ecgjax.report.page import Section, image, paragraph
 
 MOST_PANELS = 24
 _COLUMNS = 4
 
 
-def precision_recall_section(
-    results: Mapping[str, Any], predictions: Mapping[str, np.ndarray], figures_dir: Path
-) -> Section | None:
+def precision_recall_section(run: RunFiles) -> Section | None:
     """None where a record has one label at most, without predictions, or where no record has any of the labels."""
+    results, predictions, figures_dir = run.results, run.predictions, run.figures_dir
     if results["task"] not in ("diagnosis", "labelled") or not predictions or predictions["targets"].dtype != np.int8:
         return None
     names = [str(name) for name in predictions["class_names"]]

@@ -1,10 +1,11 @@
 """The report's section on rebuilt leads."""
 
 import numpy as np
+from made_run import made_run
 
-from ecgjax import report_reconstruction
 from ecgjax.leads import LEADS
 from ecgjax.metrics import Metric
+from ecgjax.report import reconstruction
 
 SETS = ("I+II+V2", "I")
 RNG = np.random.default_rng(0)
@@ -40,8 +41,8 @@ def test_every_set_has_its_rows_and_figures(monkeypatch, tmp_path):
         drawn[png.name] = figure
         return caption
 
-    monkeypatch.setattr(report_reconstruction, "image", keep)
-    section = report_reconstruction.reconstruction_section(results(), examples(), tmp_path)
+    monkeypatch.setattr(reconstruction, "image", keep)
+    section = reconstruction.reconstruction_section(made_run(results(), tmp_path, examples=examples()))
     assert section.title == "Rebuilt leads"
     for text in (
         "I+II+V2: Pearson r",
@@ -63,6 +64,6 @@ def test_every_set_has_its_rows_and_figures(monkeypatch, tmp_path):
 
 
 def test_other_tasks_have_no_such_section(tmp_path):
-    section = report_reconstruction.reconstruction_section
-    assert section({**results(), "task": "lead_id"}, examples(), tmp_path) is None
-    assert section(results(), {}, tmp_path) is None
+    section = reconstruction.reconstruction_section
+    assert section(made_run({**results(), "task": "lead_id"}, tmp_path, examples=examples())) is None
+    assert section(made_run(results(), tmp_path)) is None

@@ -5,11 +5,11 @@ import re
 
 import numpy as np
 import pytest
-from test_report import entry, headings, write_results
+from made_run import entry, headings, made_run, write_results
 
-from ecgjax.report import write_report
-from ecgjax.report_age import bland_altman, error_by_group, interval_coverage
-from ecgjax.report_diagnosis import MOST_PANELS, precision_recall_section
+from ecgjax.report.age import bland_altman, error_by_group, interval_coverage
+from ecgjax.report.diagnosis import MOST_PANELS, precision_recall_section
+from ecgjax.report.write import write_report
 
 
 def write_diagnosis(workdir, names, num_records=40):
@@ -41,10 +41,10 @@ def test_of_many_labels_the_frequent_ones_are_drawn(tmp_path):
         predictions = dict(file)
     predictions["targets"][:, 3:6] = 0
     results = json.loads((tmp_path / "results.json").read_text())
-    section = precision_recall_section(results, predictions, tmp_path)
+    section = precision_recall_section(made_run(results, tmp_path, predictions))
     assert f"The {MOST_PANELS} most frequent of {MOST_PANELS + 3} labels" in section.body
     predictions["targets"][:] = 0
-    assert precision_recall_section(results, predictions, tmp_path) is None
+    assert precision_recall_section(made_run(results, tmp_path, predictions)) is None
 
 
 def test_age_shows_where_it_errs(tmp_path):
@@ -86,4 +86,4 @@ def test_figures_hold_their_numbers():
 def test_runs_of_other_tasks_have_no_such_section(tmp_path, task):
     write_diagnosis(tmp_path, ["A", "B"])
     results = json.loads((tmp_path / "results.json").read_text())
-    assert precision_recall_section({**results, "task": task}, {}, tmp_path) is None
+    assert precision_recall_section(made_run({**results, "task": task}, tmp_path)) is None

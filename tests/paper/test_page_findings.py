@@ -6,14 +6,15 @@ import numpy as np
 import page_runs
 import pytest
 
-from ecgjax import leads, page_findings
+from ecgjax import leads
 from ecgjax.errors import InputError
 from ecgjax.images.digitize import FIND_ALL, digitize
 from ecgjax.images.page import CLINICAL, FORMATS
 from ecgjax.images.render import render
 from ecgjax.images.whole_record import CONTINUED
 from ecgjax.leads import LEADS
-from ecgjax.page_findings import Readers, read_page
+from ecgjax.paper import findings as page_findings
+from ecgjax.paper.findings import Readers, read_page
 from ecgjax.placements import repair
 from ecgjax.placements.posterior import clinical_prior
 from ecgjax.record_reader import load_reader

@@ -20,7 +20,7 @@ from ecgjax.images.pen import lay_ink, line_coverage
 from ecgjax.images.render import render
 from ecgjax.images.traced_page import traced_page
 from ecgjax.leads import LEADS
-from ecgjax.page_findings import PageFindings
+from ecgjax.paper.findings import PageFindings
 from ecgjax.record_reader import Diagnoses
 
 SUFFIXES = (".json", ".png", ".dat", ".hea")

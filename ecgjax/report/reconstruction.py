@@ -1,7 +1,6 @@
 """The report's section on rebuilt leads: true and rebuilt beats overlaid, and every lead against the baselines."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,8 @@ from ecgjax import leads
 from ecgjax.clinical_plot import ROWS
 from ecgjax.lead_completion import learnt_leads
 from ecgjax.plots import ACCENT, INK, MUTED, SERIES, new_figure, styled
-from ecgjax.report_page import Section, image, paragraph, table
+from ecgjax.report.files import RunFiles
+from ecgjax.report.page import Section, image, paragraph, table
 
 _PANELS = {"pearson_r": "Pearson r", "rmse_mv": "RMSE (mV)", "variance_ratio": "variance ratio"}
 _RIVALS = {
@@ -21,10 +21,9 @@ _RIVALS = {
 }
 
 
-def reconstruction_section(
-    results: Mapping[str, Any], examples: Mapping[str, np.ndarray], figures_dir: Path
-) -> Section | None:
+def reconstruction_section(run: RunFiles) -> Section | None:
     """None where the run is of another task, or without the `examples` of `Reconstruction.examples`."""
+    results, examples, figures_dir = run.results, run.examples, run.figures_dir
     if results["task"] != "reconstruction" or not examples:
         return None
     sets = [str(given) for given in examples["given"]]

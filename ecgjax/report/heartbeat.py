@@ -1,7 +1,6 @@
 """The report's section on heartbeats: how many of each class, beats of each class, and recording by recording."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,20 +9,17 @@ from matplotlib.figure import Figure
 
 from ecgjax import metrics, plots
 from ecgjax.plots import ACCENT, BAD, GOOD, MUTED, SECOND, new_figure, styled
-from ecgjax.report_page import Section, image, paragraph, side_by_side, table
+from ecgjax.report.files import RunFiles
+from ecgjax.report.page import Section, image, paragraph, side_by_side, table
 from ecgjax.tasks.heartbeat_figures import decisions, recordings
 
 FEW_PATIENTS = 30
 """Below this, the report warns of intervals by patient."""
 
 
-def heartbeat_section(
-    results: Mapping[str, Any],
-    predictions: Mapping[str, np.ndarray],
-    examples: Mapping[str, np.ndarray],
-    figures_dir: Path,
-) -> Section | None:
+def heartbeat_section(run: RunFiles) -> Section | None:
     """None where the run is of another task or without predictions."""
+    results, predictions, examples, figures_dir = run.results, run.predictions, run.examples, run.figures_dir
     if results["task"] != "heartbeat" or not predictions:
         return None
     found, names = results["metrics"], [str(name) for name in predictions["class_names"]]

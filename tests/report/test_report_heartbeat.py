@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from test_report import entry, headings, write_results
+from made_run import entry, headings, made_run, write_results
 
-from ecgjax.report import write_report
-from ecgjax.report_heartbeat import class_histogram, heartbeat_section
+from ecgjax.report.heartbeat import class_histogram, heartbeat_section
+from ecgjax.report.write import write_report
 
 
 def write_run(workdir, names, figures, num_beats=60):
@@ -60,7 +60,7 @@ def test_tuned_decisions_have_a_confusion_of_their_own(tmp_path, names, figures,
         "record_ids": np.arange(20).astype(str),
     }
     results = {"task": "heartbeat", "metrics": figures, "n_patients": 20}
-    assert said in heartbeat_section(results, predictions, {}, tmp_path).body
+    assert said in heartbeat_section(made_run(results, tmp_path, predictions)).body
     assert (tmp_path / "confusion_tuned.png").exists()
 
 
@@ -70,4 +70,4 @@ def test_the_histogram_holds_its_numbers():
 
 
 def test_runs_of_other_tasks_have_no_such_section(tmp_path):
-    assert heartbeat_section({"task": "age"}, {"scores": np.zeros(1)}, {}, tmp_path) is None
+    assert heartbeat_section(made_run({"task": "age"}, tmp_path, {"scores": np.zeros(1)})) is None

@@ -1,11 +1,11 @@
 """The report's section on rhythms, from the files of a run."""
 
 import numpy as np
-from test_report import entry, headings, write_results
+from made_run import entry, headings, made_run, write_results
 
 from ecgjax.data.rhythms import CLASSES
-from ecgjax.report import write_report
-from ecgjax.report_rhythm import rhythm_section
+from ecgjax.report.rhythm import rhythm_section
+from ecgjax.report.write import write_report
 
 
 def write_run(workdir):
@@ -50,10 +50,10 @@ def test_tuned_decisions_have_a_confusion_of_their_own(tmp_path):
     rng = np.random.default_rng(0)
     predictions = {"targets": rng.integers(0, 4, 20), "scores": rng.dirichlet(np.ones(4), 20), "class_names": CLASSES}
     figures = {f"offset/{name}": entry(0.3 * k, None) for k, name in enumerate(CLASSES)}
-    section = rhythm_section({"task": "rhythm", "metrics": figures}, predictions, {}, tmp_path)
+    section = rhythm_section(made_run({"task": "rhythm", "metrics": figures}, tmp_path, predictions))
     assert "Classes are weighed as validation recordings ask for." in section.body
     assert [path.name for path in tmp_path.iterdir()] == ["confusion_tuned.png"]
 
 
 def test_runs_of_other_tasks_have_no_such_section(tmp_path):
-    assert rhythm_section({"task": "age"}, {"scores": np.zeros(1)}, {}, tmp_path) is None
+    assert rhythm_section(made_run({"task": "age"}, tmp_path, {"scores": np.zeros(1)})) is None

@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ecgjax.plots import ACCENT, GOOD, MUTED, PERCENT, SECOND, new_figure, styled
-from ecgjax.report_page import Section, image, paragraph, side_by_side
+from ecgjax.report.files import RunFiles
+from ecgjax.report.page import Section, image, paragraph, side_by_side
 from ecgjax.tasks.age_figures import half_width
 
 _CLASS = "superclass "
@@ -16,8 +17,9 @@ _LIMITS = 1.96
 """Standard deviations of the difference that Bland and Altman draw (Lancet 1986, 327:307)."""
 
 
-def age_section(results: Mapping[str, Any], predictions: Mapping[str, np.ndarray], figures_dir: Path) -> Section | None:
+def age_section(run: RunFiles) -> Section | None:
     """None where the run is of another task or without predictions."""
+    results, predictions, figures_dir = run.results, run.predictions, run.figures_dir
     if results["task"] != "age" or not predictions:
         return None
     found = results["metrics"]

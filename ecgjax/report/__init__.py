@@ -1,0 +1,1 @@
+"""The page that a run leaves: figures with intervals, pictures and examples, in one file."""
