@@ -15,13 +15,15 @@ import numpy as np
 from absl import flags
 from matplotlib.figure import Figure
 
-from ecgjax import cli, leads, plots, wiring
+from ecgjax import cli, leads, plots
 from ecgjax.analysis.markdown import table
+from ecgjax.data.intracardiac import CHAMBER_NAMES
 from ecgjax.errors import InputError
 from ecgjax.experiment import build, load
+from ecgjax.heart import wiring
+from ecgjax.heart.wiring import Errors, Wiring
 from ecgjax.metrics import Metric
 from ecgjax.runlog import hardware, say, to_json, write_json
-from ecgjax.wiring import CHAMBERS, Errors, Wiring
 from ecgjax.workdir import read_config
 
 _DPI = 150
@@ -31,11 +33,11 @@ _COLOURS = {"correct": plots.GOOD, "exchanged": plots.ACCENT, "reduced": plots.S
 
 def wiring_table(shown: list[Wiring], found: dict[str, dict[str, Metric]]) -> str:
     """One row a wiring."""
-    header = ["wiring", "MAE (ms)", "to the correct record", *CHAMBERS, "correlation", "earliest site off (mm)"]
+    header = ["wiring", "MAE (ms)", "to the correct record", *CHAMBER_NAMES, "correlation", "earliest site off (mm)"]
     rows = []
     for entry in shown:
         metrics = found[entry.name]
-        names = ("mae_ms", "difference/mae_ms", *(f"mae_ms/{name}" for name in CHAMBERS), "pearson_r")
+        names = ("mae_ms", "difference/mae_ms", *(f"mae_ms/{name}" for name in CHAMBER_NAMES), "pearson_r")
         cells = [_cell(metrics[name], name) for name in (*names, "earliest_site_mm")]
         rows.append(["correct" if entry.kind == "correct" else entry.name, *cells])
     return table(header, rows)

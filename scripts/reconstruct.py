@@ -26,11 +26,12 @@ from absl import flags
 
 from data_prep.shards import BadRecordError
 from data_prep.wfdb_twelve import PartialRecord, check_free, read_partial, write_twelve
-from ecgjax import cli, heart_reconstruction, leads
+from ecgjax import cli, leads
 from ecgjax.api.reconstruct import complete, completion_notes
 from ecgjax.errors import InputError
-from ecgjax.heart_pictures.interpolation import METHODS
-from ecgjax.heart_record import from_dataset, from_recording
+from ecgjax.heart import reconstruction
+from ecgjax.heart.interpolation import METHODS
+from ecgjax.heart.record import from_dataset, from_recording
 from ecgjax.leads import LEADS
 from ecgjax.rebuilder import Rebuilder, load_rebuilder
 from ecgjax.workdir import CONFIG, read_config
@@ -46,7 +47,7 @@ def comments(partial: PartialRecord, rebuilder: Rebuilder) -> list[str]:
 def main() -> None:
     """Completes the record of the command line, or shows its heart."""
     workdir = Path(flags.FLAGS.workdir)
-    if (workdir / CONFIG).exists() and read_config(workdir).task in heart_reconstruction.TASKS:
+    if (workdir / CONFIG).exists() and read_config(workdir).task in reconstruction.TASKS:
         show_heart(workdir)
     else:
         complete_leads(workdir)
@@ -81,17 +82,17 @@ def show_heart(workdir: Path) -> None:
         record = from_recording(Path(given.record.removesuffix(".hea")), config, given.beat, given.before_ms)
     else:
         record = from_dataset(config, given.dataset, given.record, given.data_dir)
-    heart_reconstruction.check_free(record, config.task == "transmembrane", output)
+    reconstruction.check_free(record, config.task == "transmembrane", output)
     mesh, points = (Path(name) if name else None for name in (given.mesh, given.points))
-    heart = heart_reconstruction.heart_of(record, mesh, points)
-    times_ms, vm_mv = heart_reconstruction.predicted(workdir, record)
+    heart = reconstruction.heart_of(record, mesh, points)
+    times_ms, vm_mv = reconstruction.predicted(workdir, record)
     try:
-        written = heart_reconstruction.write(
+        written = reconstruction.write(
             record, times_ms, vm_mv, heart, output, step_ms=given.step_ms, method=given.method
         )
     except OSError as error:
         raise InputError(f"cannot write to {output} ({error.strerror})", "give another --output") from None
-    print(f"{record.name}: {record.origin}{heart_reconstruction.summary(record, times_ms)}; {heart[1]}")
+    print(f"{record.name}: {record.origin}{reconstruction.summary(record, times_ms)}; {heart[1]}")
     print("\n".join(map(str, written)))
 
 

@@ -14,7 +14,7 @@ from ecgjax import experiment, leads
 from ecgjax.checkpoints import Checkpoints
 from ecgjax.data.intracardiac import NUM_SAMPLES, NUM_SITES, REST_MV, VM_GAIN
 from ecgjax.data.split import Split
-from ecgjax.heart_pictures.template import mean_heart
+from ecgjax.heart.template import mean_heart
 from ecgjax.runlog import write_json
 from ecgjax.workdir import CHECKPOINTS, CONFIG
 

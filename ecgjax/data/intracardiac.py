@@ -54,6 +54,7 @@ def layer(site: str) -> str:
     return {"EPI": "epi", "MID": "mid", "SEPTM": "mid"}.get(site.partition("_")[0], "endo")
 
 
+CHAMBER_NAMES = ("LV", "RV", "septum")
 CHAMBERS = tuple(chamber(site) for site in SITES)
 LAYERS = tuple(layer(site) for site in SITES)
 
@@ -62,7 +63,7 @@ def regions() -> dict[str, np.ndarray]:
     """LV, RV, septum, endo, mid and epi -> bool `[site]`."""
     return {
         name: np.array(labels) == name
-        for labels, names in ((CHAMBERS, ("LV", "RV", "septum")), (LAYERS, ("endo", "mid", "epi")))
+        for labels, names in ((CHAMBERS, CHAMBER_NAMES), (LAYERS, ("endo", "mid", "epi")))
         for name in names
     }
 

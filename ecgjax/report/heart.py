@@ -8,10 +8,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ecgjax.data.intracardiac import CHAMBERS, LAYERS, NUM_SITES, SITES, regions
-from ecgjax.heart_pictures.maps import activation_on_heart
-from ecgjax.heart_pictures.potentials import potential_grid
-from ecgjax.heart_pictures.rendering import VIEWS
-from ecgjax.heart_pictures.template import fitted_heart, mean_heart
+from ecgjax.heart.maps import activation_on_heart
+from ecgjax.heart.potentials import potential_grid
+from ecgjax.heart.rendering import VIEWS
+from ecgjax.heart.template import fitted_heart, mean_heart
 from ecgjax.plots import ACCENT, INK, MUTED, SECOND, SERIES, new_figure, styled
 from ecgjax.report.files import RunFiles
 from ecgjax.report.page import Section, image, paragraph, side_by_side, table

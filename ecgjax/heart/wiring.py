@@ -6,15 +6,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from ecgjax import leads, metrics
-from ecgjax.data import intracardiac
+from ecgjax.data.intracardiac import CHAMBER_NAMES, NUM_SITES, regions
 from ecgjax.data.signals import INT16
 from ecgjax.data.split import Split
 from ecgjax.evaluate import Predictions
 from ecgjax.leads import LEADS, PLACEMENTS
 from ecgjax.metrics import Metric
 from ecgjax.tasks.activation_figures import earliest_site_mm, record_correlation, weighted_mean
-
-CHAMBERS = ("LV", "septum", "RV")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,12 +60,12 @@ class Errors:
 
     @classmethod
     def of(cls, predictions: Predictions) -> "Errors":
-        """From `targets` and `scores` `[record, 75]` in ms; groups are all sites and those of CHAMBERS."""
+        """From `targets` and `scores` `[record, 75]` in ms; groups are all sites and those of CHAMBER_NAMES."""
         true_ms, predicted_ms = predictions["targets"], predictions["scores"]
         fires = ~np.isnan(true_ms)
         error = np.where(fires, np.abs(predicted_ms - np.where(fires, true_ms, 0.0)), 0.0).astype(float)
-        regions = intracardiac.regions()
-        groups = np.stack([np.ones(intracardiac.NUM_SITES), *(regions[name] for name in CHAMBERS)], axis=1)
+        is_in = regions()
+        groups = np.stack([np.ones(NUM_SITES), *(is_in[name] for name in CHAMBER_NAMES)], axis=1)
         return cls(
             error @ groups,
             fires @ groups,
@@ -78,7 +76,9 @@ class Errors:
     def figures(self, weights: np.ndarray) -> dict[str, np.ndarray]:
         """Name -> `[...]` for weights `[..., record]`, as the task's own figures."""
         mae_ms = metrics.ratio(weights @ self.absolute, weights @ self.count)
-        found = {"mae_ms": mae_ms[..., 0]} | {f"mae_ms/{name}": mae_ms[..., k + 1] for k, name in enumerate(CHAMBERS)}
+        found = {
+            name: mae_ms[..., k] for k, name in enumerate(("mae_ms", *(f"mae_ms/{name}" for name in CHAMBER_NAMES)))
+        }
         for name, values in (("pearson_r", self.correlation), ("earliest_site_mm", self.earliest_mm)):
             found[name] = weighted_mean(values, weights)
         return found

@@ -9,7 +9,7 @@ import numpy as np
 
 from ecgjax.data.intracardiac import NUM_SITES, SITES
 from ecgjax.errors import InputError
-from ecgjax.heart_pictures.vtk_file import read_tetrahedra
+from ecgjax.heart.vtk_file import read_tetrahedra
 
 _FACES = np.array([[1, 2, 3], [0, 3, 2], [0, 1, 3], [0, 2, 1]])
 """Corners of a tetrahedron that make its faces, each opposite to the corner of its row."""

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ecgjax.heart_pictures.interpolation import smooth
-from ecgjax.heart_pictures.mesh import Heart
+from ecgjax.heart.interpolation import smooth
+from ecgjax.heart.mesh import Heart
 from ecgjax.simulate.activation.geometry import draw_nodes
 from ecgjax.simulate.activation.mesh import heart_mesh
 from ecgjax.simulate.draws import Draws

@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ecgjax.data.intracardiac import CHAMBERS, LAYERS, SITES
-from ecgjax.heart_pictures.interpolation import interpolated
-from ecgjax.heart_pictures.mesh import Heart
-from ecgjax.heart_pictures.rendering import UNKNOWN, VIEWS, View, scene
+from ecgjax.heart.interpolation import interpolated
+from ecgjax.heart.mesh import Heart
+from ecgjax.heart.rendering import UNKNOWN, VIEWS, View, scene
 from ecgjax.plots import INK, MUTED, new_figure, styled
 
 TIMES = colormaps["plasma_r"]

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ecgjax import heart_reconstruction
 from ecgjax.data.intracardiac import SITES, activation_ms
 from ecgjax.errors import InputError
-from ecgjax.heart_pictures.template import mean_heart
-from ecgjax.heart_reconstruction import heart_of
-from ecgjax.heart_record import from_dataset
+from ecgjax.heart import reconstruction
+from ecgjax.heart.reconstruction import heart_of
+from ecgjax.heart.record import from_dataset
+from ecgjax.heart.template import mean_heart
 from scripts import reconstruct as command
 
 DEFAULTS = {
@@ -33,9 +33,9 @@ def runs(tmp_path_factory):
 @pytest.fixture
 def run(monkeypatch, tmp_path, runs):
     # Fine triangles and points take seconds to draw.
-    monkeypatch.setattr(heart_reconstruction, "_DPI", 40)
-    coarse = functools.partial(heart_reconstruction.activation_on_heart, min_triangles=1)
-    monkeypatch.setattr(heart_reconstruction, "activation_on_heart", coarse)
+    monkeypatch.setattr(reconstruction, "_DPI", 40)
+    coarse = functools.partial(reconstruction.activation_on_heart, min_triangles=1)
+    monkeypatch.setattr(reconstruction, "activation_on_heart", coarse)
 
     def main(task, **given):
         flags = {**DEFAULTS, "workdir": str(runs[task][0]), "output": str(tmp_path / "out"), **given}

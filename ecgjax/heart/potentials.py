@@ -13,9 +13,9 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from ecgjax.data.intracardiac import FS_HZ, PEAK_MV, REST_MV, SITES
-from ecgjax.heart_pictures.interpolation import interpolated
-from ecgjax.heart_pictures.mesh import Heart
-from ecgjax.heart_pictures.rendering import VIEWS, scene
+from ecgjax.heart.interpolation import interpolated
+from ecgjax.heart.mesh import Heart
+from ecgjax.heart.rendering import VIEWS, scene
 from ecgjax.plots import ACCENT, INK, MUTED, RULE, STYLE, new_figure, styled
 
 POTENTIALS = colormaps["plasma"]

@@ -6,15 +6,15 @@ import pytest
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import Normalize
 
-from ecgjax.heart_pictures.maps import (
+from ecgjax.heart.maps import (
     TIMES,
     activation_columns,
     activation_on_heart,
     difference_norm,
     time_norm,
 )
-from ecgjax.heart_pictures.rendering import UNKNOWN, VIEWS, View, scene
-from ecgjax.heart_pictures.template import mean_heart
+from ecgjax.heart.rendering import UNKNOWN, VIEWS, View, scene
+from ecgjax.heart.template import mean_heart
 
 HEART = mean_heart()
 FIRST = scene(HEART, VIEWS[0], 1).limits

@@ -5,8 +5,8 @@ import pytest
 
 from ecgjax.data.intracardiac import NUM_SITES, SITES
 from ecgjax.errors import InputError
-from ecgjax.heart_pictures.mesh import Heart, boundary, heart_axes, read_heart, read_sites
-from ecgjax.heart_pictures.template import fitted_heart, mean_heart
+from ecgjax.heart.mesh import Heart, boundary, heart_axes, read_heart, read_sites
+from ecgjax.heart.template import fitted_heart, mean_heart
 
 CUBE_MM = np.array([[x, y, z] for x in (0, 2.0) for y in (0, 2.0) for z in (0, 2.0)])
 CUBE = np.array([[0, 4, 6, 7], [0, 6, 2, 7], [0, 2, 3, 7], [0, 3, 1, 7], [0, 1, 5, 7], [0, 5, 4, 7]])

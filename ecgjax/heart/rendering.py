@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import Colormap, Normalize
 
-from ecgjax.heart_pictures.mesh import Heart
+from ecgjax.heart.mesh import Heart
 
 UNKNOWN = "#c9ced4"
 """Colour of what has no value."""

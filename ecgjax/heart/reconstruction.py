@@ -10,13 +10,13 @@ import numpy as np
 from ecgjax import experiment
 from ecgjax.data.intracardiac import CHAMBERS, FS_HZ, LAYERS, NUM_SITES, SITES, activation_ms
 from ecgjax.errors import InputError
-from ecgjax.heart_pictures.interpolation import interpolated
-from ecgjax.heart_pictures.maps import activation_columns, activation_on_heart
-from ecgjax.heart_pictures.mesh import Heart, read_heart, read_sites
-from ecgjax.heart_pictures.potentials import potential_grid, write_animation
-from ecgjax.heart_pictures.template import fitted_heart, mean_heart
-from ecgjax.heart_pictures.vtk_file import write_series, write_vtu
-from ecgjax.heart_record import HeartRecord, as_split
+from ecgjax.heart.interpolation import interpolated
+from ecgjax.heart.maps import activation_columns, activation_on_heart
+from ecgjax.heart.mesh import Heart, read_heart, read_sites
+from ecgjax.heart.potentials import potential_grid, write_animation
+from ecgjax.heart.record import HeartRecord, as_split
+from ecgjax.heart.template import fitted_heart, mean_heart
+from ecgjax.heart.vtk_file import write_series, write_vtu
 from ecgjax.tasks.transmembrane import Transmembrane
 from ecgjax.workdir import read_config
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ecgjax.heart_pictures.interpolation import METHODS, interpolated, shepard, smooth
+from ecgjax.heart.interpolation import METHODS, interpolated, shepard, smooth
 
 RNG = np.random.default_rng(0)
 SITE_MM = RNG.uniform(0, 100, (75, 3))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ecgjax.errors import InputError
-from ecgjax.heart_pictures.vtk_file import read_tetrahedra, write_series, write_vtu
+from ecgjax.heart.vtk_file import read_tetrahedra, write_series, write_vtu
 
 POINTS_MM = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1.5], [1, 1, 1]])
 TETRAHEDRA = np.array([[0, 1, 2, 3], [1, 2, 3, 4]])

@@ -8,7 +8,7 @@ import wfdb
 from configs import activation_map
 from ecgjax import leads
 from ecgjax.errors import InputError
-from ecgjax.heart_record import WINDOW, from_dataset, from_recording, qrs_onset
+from ecgjax.heart.record import WINDOW, from_dataset, from_recording, qrs_onset
 from ecgjax.preprocess import resample
 
 CONFIG = activation_map.get_config("smoke")

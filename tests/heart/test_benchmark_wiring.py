@@ -9,8 +9,8 @@ import pytest
 
 from ecgjax import leads
 from ecgjax.errors import InputError
+from ecgjax.heart.wiring import Errors, figures, redundant, wirings
 from ecgjax.tasks.activation_figures import activation_figures
-from ecgjax.wiring import Errors, figures, redundant, wirings
 from scripts import benchmark_wiring as command
 
 LEAD_SETS = ["limb", "I+II+V2"]

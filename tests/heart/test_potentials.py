@@ -4,8 +4,8 @@ import numpy as np
 from PIL import Image
 
 from ecgjax.data.intracardiac import REST_MV, SITES
-from ecgjax.heart_pictures.potentials import potential_grid, write_animation
-from ecgjax.heart_pictures.template import mean_heart
+from ecgjax.heart.potentials import potential_grid, write_animation
+from ecgjax.heart.template import mean_heart
 
 TIME_MS = np.arange(500)[:, None]
 VM_MV = REST_MV + 110 * ((np.arange(75) < TIME_MS) & (TIME_MS < 300))

@@ -1,1 +1,0 @@
-"""The heart in pictures: activation maps and potentials on meshes, as figures, animations and VTK files."""
