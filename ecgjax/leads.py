@@ -212,10 +212,10 @@ PRECORDIAL_REVERSED = Placement(
 )
 
 PLACEMENTS = (CORRECT, *LIMB_SWAPS, *LIMB_CYCLES, *NEUTRAL_SWAPS, *PRECORDIAL_SWAPS, PRECORDIAL_REVERSED)
-"""The 19 classes of the reversal task, `none` first."""
+"""The 19 classes of the reversal task, `none` first.
 
-UNDETECTABLE = swap(("LL", "RL"))
-"""The legs carry the same potential: this swap writes the same twelve leads, and nothing can reveal it."""
+LL-RL is none of them: the legs carry the same potential, so that it writes the same twelve leads.
+"""
 
 
 _CANONICAL = {name.upper(): name for name in LEADS}

@@ -291,17 +291,6 @@ def with_interval(
     return with_intervals(lambda w: {"": figure(w)}, weights, patient_ids, num_bootstrap)[""]
 
 
-def paired_difference(
-    first: Callable[[np.ndarray], np.ndarray],
-    second: Callable[[np.ndarray], np.ndarray],
-    weights: np.ndarray,
-    patient_ids: np.ndarray,
-    num_bootstrap: int,
-) -> Metric:
-    """The figure `first` minus `second` on the same examples and the same replicates."""
-    return with_interval(lambda w: first(w) - second(w), weights, patient_ids, num_bootstrap)
-
-
 @dataclasses.dataclass(frozen=True)
 class McNemar:
     """Examples that one of two methods alone has right, and the exact two-sided p-value that they differ."""

@@ -35,7 +35,8 @@ from ecgjax.data.records import load_split
 from ecgjax.data.split import Split
 from ecgjax.metrics import Metric, with_intervals
 from ecgjax.placements import repair
-from ecgjax.placements.posterior import clinical_prior, index_of
+from ecgjax.placements.hypotheses import index_of
+from ecgjax.placements.prior import clinical_prior
 from ecgjax.placements.trials import SINGLE, SINGLE_GROUPS, WITH_RL, Trial, fixed_trials
 from ecgjax.recordings.recording import Recording
 from ecgjax.runlog import hardware, say, to_json, write_json

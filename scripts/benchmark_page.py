@@ -32,7 +32,7 @@ from ecgjax.images.render import render
 from ecgjax.leads import LEADS, Placement
 from ecgjax.paper.findings import Readers, load_readers, read_page
 from ecgjax.placements import repair
-from ecgjax.placements.posterior import index_of
+from ecgjax.placements.hypotheses import index_of
 from ecgjax.preprocess import resample
 from ecgjax.record_reader import Diagnoses, diagnose
 from ecgjax.runlog import git_version, hardware, to_json, write_json

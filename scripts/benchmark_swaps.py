@@ -29,7 +29,9 @@ from ecgjax.metrics import Metric
 from ecgjax.placements import held_out
 from ecgjax.placements.evidence import Evidence
 from ecgjax.placements.held_out import EXPLAINED, Part
-from ecgjax.placements.posterior import SINGLE_SWAPS, clinical_prior, even_prior, log_posterior
+from ecgjax.placements.hypotheses import SINGLE_SWAPS
+from ecgjax.placements.posterior import log_posterior
+from ecgjax.placements.prior import clinical_prior, even_prior
 from ecgjax.placements.repair import THRESHOLD
 from ecgjax.placements.trials import (
     NONE,

@@ -28,7 +28,7 @@ from ecgjax.bundled import BUNDLED
 from ecgjax.errors import InputError
 from ecgjax.placements import repair
 from ecgjax.placements.evidence import Evidence, load_evidence
-from ecgjax.placements.posterior import clinical_prior
+from ecgjax.placements.prior import clinical_prior
 
 LOG = "repairs.jsonl"
 

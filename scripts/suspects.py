@@ -30,7 +30,9 @@ from ecgjax.clinical_plot import clinical_figure
 from ecgjax.errors import InputError
 from ecgjax.placements import held_out, repair
 from ecgjax.placements.held_out import EXPLAINED, Part
-from ecgjax.placements.posterior import CORRECT, clinical_prior, log_posterior, placement
+from ecgjax.placements.hypotheses import CORRECT, placement
+from ecgjax.placements.posterior import log_posterior
+from ecgjax.placements.prior import clinical_prior
 from ecgjax.report.page import Section, image, page, paragraph, side_by_side
 from ecgjax.runlog import say, write_json
 

@@ -6,7 +6,7 @@ import numpy as np
 from ecgjax import leads
 from ecgjax.data.split import Split
 from ecgjax.placements.evidence import Evidence
-from ecgjax.placements.posterior import NUM_HYPOTHESES, matrices
+from ecgjax.placements.hypotheses import NUM_HYPOTHESES, matrices
 from ecgjax.preprocess import Preprocess
 
 FS_HZ = 50.0

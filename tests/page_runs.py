@@ -15,7 +15,7 @@ from ecgjax import experiment, leads
 from ecgjax.checkpoints import Checkpoints
 from ecgjax.data.split import Split
 from ecgjax.leads import LEADS
-from ecgjax.placements import posterior
+from ecgjax.placements import hypotheses
 from ecgjax.placements.evidence import Evidence
 from ecgjax.preprocess import Preprocess
 from ecgjax.runlog import write_json
@@ -83,14 +83,14 @@ def saved_run(workdir: Path, task: str) -> np.ndarray:
 def evidence() -> Evidence:
     """Knows an exchange of RA and LA by a lead I that points down, and one of V1 and V2 by V1 higher than V2."""
     plain = Preprocess(fs_hz=FS_HZ, filter="none", low_hz=0.5, high_hz=40.0, normalise="none")
-    arms, chest = (posterior.index_of(leads.swap(pair)) for pair in (("RA", "LA"), ("V1", "V2")))
+    arms, chest = (hypotheses.index_of(leads.swap(pair)) for pair in (("RA", "LA"), ("V1", "V2")))
 
     def log_likelihood(signal_mv):
         highest, lowest = signal_mv.max(axis=1), -signal_mv.min(axis=1)
         is_down = lowest[:, 0] > highest[:, 0]
         is_turned = highest[:, 6] > highest[:, 7]
-        found = jnp.where(is_down, arms, jnp.where(is_turned, chest, posterior.CORRECT))
-        return 50.0 * jax.nn.one_hot(found, posterior.NUM_HYPOTHESES)
+        found = jnp.where(is_down, arms, jnp.where(is_turned, chest, hypotheses.CORRECT))
+        return 50.0 * jax.nn.one_hot(found, hypotheses.NUM_HYPOTHESES)
 
     return Evidence(plain, 10.0, log_likelihood)
 

@@ -7,7 +7,7 @@ import wfdb
 
 from ecgjax import leads
 from ecgjax.placements import repair
-from ecgjax.placements.posterior import NUM_HYPOTHESES, index_of
+from ecgjax.placements.hypotheses import NUM_HYPOTHESES, index_of
 from ecgjax.placements.trials import Trial, fixed_trials
 from scripts import benchmark_check
 

@@ -11,7 +11,7 @@ from ecgjax.data.split import Split
 from ecgjax.errors import InputError
 from ecgjax.leads import LEADS
 from ecgjax.placements import repair
-from ecgjax.placements.posterior import CORRECT, index_of
+from ecgjax.placements.hypotheses import CORRECT, index_of
 from ecgjax.record_reader import Diagnoses
 from scripts import benchmark_page
 

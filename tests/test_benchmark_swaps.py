@@ -9,7 +9,7 @@ import pytest
 from ecgjax import leads
 from ecgjax.errors import InputError
 from ecgjax.placements.held_out import HELD_OUT, Part
-from ecgjax.placements.posterior import index_of
+from ecgjax.placements.hypotheses import index_of
 from ecgjax.placements.trials import PREVALENCES, RECIPES, SINGLE_GROUPS, figures, fixed_trials, random_trials
 from scripts import benchmark_swaps
 

@@ -245,20 +245,6 @@ def test_no_interval_where_there_is_nothing_to_resample():
     assert metrics.with_interval(figure, np.ones(3), np.array([1, 1, 1]), 100).ci95 is None
 
 
-def test_paired_difference_is_narrower_than_the_figures():
-    rng = np.random.default_rng(0)
-    n = 400
-    truth = rng.uniform(size=n) < 0.5
-    first = np.where(rng.uniform(size=n) < 0.2, ~truth, truth)
-    second = np.where(np.arange(n) < 10, ~first, first)
-    figures = [lambda w, p=p: metrics.accuracy(truth, p, w) for p in (first, second)]
-    apart = metrics.paired_difference(*figures, np.ones(n), np.arange(n), 500)
-    alone = metrics.with_interval(figures[0], np.ones(n), np.arange(n), 500)
-    np.testing.assert_allclose(apart.value, figures[0](np.ones(n)) - figures[1](np.ones(n)))
-    assert np.diff(apart.ci95) < np.diff(alone.ci95) / 2
-    assert metrics.paired_difference(figures[0], figures[0], np.ones(n), np.arange(n), 50).ci95 == (0.0, 0.0)
-
-
 def test_mcnemar_closed_form():
     first = np.array([True] * 8 + [False] * 2 + [True] * 5)
     second = np.array([False] * 8 + [True] * 2 + [True] * 5)

@@ -12,7 +12,7 @@ import wfdb
 from ecgjax import leads
 from ecgjax.errors import InputError
 from ecgjax.leads import LEADS
-from ecgjax.placements import posterior as pp
+from ecgjax.placements import hypotheses
 from ecgjax.placements.evidence import Evidence
 from ecgjax.preprocess import Preprocess
 from scripts import repair as command
@@ -44,7 +44,7 @@ def run(monkeypatch, tmp_path):
     """Runs the command with evidence that knows the true record up to 0.2 mV of noise."""
 
     def log_likelihood(signal_mv):
-        expected = jnp.einsum("tl,hml->htm", jnp.asarray(TRUE / 1000, jnp.float32), pp.matrices())
+        expected = jnp.einsum("tl,hml->htm", jnp.asarray(TRUE / 1000, jnp.float32), hypotheses.matrices())
         return -jnp.sum((signal_mv[:, None] - expected) ** 2, axis=(2, 3)) / (2 * 0.2**2)
 
     plain = Preprocess(fs_hz=100.0, filter="none", low_hz=0.5, high_hz=40.0, normalise="none")

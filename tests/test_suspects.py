@@ -15,7 +15,8 @@ from ecgjax import leads
 from ecgjax.placements import held_out
 from ecgjax.placements.evidence import Evidence
 from ecgjax.placements.held_out import CHOSEN_ON, HELD_OUT, OUT_OF_FOLD, TRAINED_ON, Part
-from ecgjax.placements.posterior import NUM_HYPOTHESES, clinical_prior
+from ecgjax.placements.hypotheses import NUM_HYPOTHESES
+from ecgjax.placements.prior import clinical_prior
 from ecgjax.preprocess import Preprocess
 from ecgjax.runlog import write_json
 from scripts import suspects

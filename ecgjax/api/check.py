@@ -20,8 +20,9 @@ from ecgjax.errors import InputError
 from ecgjax.leads import LEADS, LIMB_LEADS
 from ecgjax.placements import repair
 from ecgjax.placements.evidence import Evidence, load_evidence
+from ecgjax.placements.hypotheses import CORRECT
 from ecgjax.placements.mended import mended
-from ecgjax.placements.posterior import CORRECT, clinical_prior
+from ecgjax.placements.prior import clinical_prior
 from ecgjax.placements.screening import RECORDS_AT_ONCE
 from ecgjax.quality.findings import Finding
 from ecgjax.quality.judge import judge

@@ -186,8 +186,8 @@ def _rate(found: dict[str, Any]) -> str:
 
 
 def _milliseconds(found: dict[str, Any]) -> str:
-    seconds = Spread(**found["step_s"])
-    return f"{1e3 * seconds.median:.3g}"
+    milliseconds = 1e3 * Spread(**found["step_s"]).median
+    return f"{milliseconds:,.0f}" if milliseconds >= 100 else f"{milliseconds:.3g}"
 
 
 def _memory(found: dict[str, Any]) -> str:

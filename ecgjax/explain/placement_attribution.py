@@ -18,7 +18,8 @@ from ecgjax.beats import BeatWindow, average_beat, find_beats
 from ecgjax.explain import waves
 from ecgjax.leads import LEADS
 from ecgjax.placements.evidence import Evidence, LogLikelihood
-from ecgjax.placements.posterior import CORRECT, NUM_HYPOTHESES, is_undoable, likely_hypotheses, matrices, undo_matrices
+from ecgjax.placements.hypotheses import CORRECT, NUM_HYPOTHESES, is_undoable, matrices, undo_matrices
+from ecgjax.placements.prior import likely_hypotheses
 from ecgjax.placements.repair import Repair
 
 NUM_NODES = 6

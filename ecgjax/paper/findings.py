@@ -11,7 +11,7 @@ from ecgjax.images.whole_record import CONTINUED, WholeRecord, whole_record
 from ecgjax.leads import LEADS
 from ecgjax.placements import repair
 from ecgjax.placements.evidence import Evidence, load_evidence
-from ecgjax.placements.posterior import clinical_prior
+from ecgjax.placements.prior import clinical_prior
 from ecgjax.quality.limb_laws import CONTRADICTED, limb_contradiction
 from ecgjax.record_reader import Diagnoses, LeadName, RecordReader, diagnose, load_reader, name_leads
 

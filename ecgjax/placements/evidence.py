@@ -18,18 +18,9 @@ from ecgjax import leads
 from ecgjax.beats import average_beat
 from ecgjax.bundled import workdir_of
 from ecgjax.errors import InputError
-from ecgjax.placements.posterior import (
-    CORRECT,
-    FLATNESS,
-    NUM_CHEST_ORDERS,
-    NUM_UNDOABLE_LIMB,
-    evidence_from_lead_names,
-    flatness_evidence,
-    is_undoable,
-    likely_hypotheses,
-    undo_matrices,
-    version_matrices,
-)
+from ecgjax.placements.hypotheses import CORRECT, NUM_CHEST_ORDERS, NUM_UNDOABLE_LIMB, is_undoable, undo_matrices
+from ecgjax.placements.posterior import FLATNESS, evidence_from_lead_names, flatness_evidence, version_matrices
+from ecgjax.placements.prior import likely_hypotheses
 from ecgjax.preprocess import Preprocess
 from ecgjax.tasks.lead_id import LeadId
 from ecgjax.tasks.reversal import Reversal

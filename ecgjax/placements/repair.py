@@ -1,6 +1,6 @@
 """A 12-lead record put right: which cables were exchanged, how sure that is, and the record as it should be.
 
-Evidence from trained networks and a prior give the posterior over the hypotheses of `placements/posterior.py`. Where
+Evidence from trained networks and a prior give the posterior over the hypotheses of `placements/hypotheses.py`. Where
 one stands out the record is put right: exchanges among limb cables, or among chest cables, only rename leads or turn
 their sign, so that no sample is computed anew. Where none does, the verdict is "cannot tell" and nothing changes.
 """
@@ -16,7 +16,7 @@ from ecgjax import leads
 from ecgjax.errors import InputError
 from ecgjax.leads import LEADS, LIMB_LEADS, PRECORDIAL_LEADS, Placement
 from ecgjax.placements.evidence import Evidence
-from ecgjax.placements.posterior import CORRECT, NUM_HYPOTHESES, placement
+from ecgjax.placements.hypotheses import CORRECT, NUM_HYPOTHESES, placement
 from ecgjax.placements.screening import excerpts, posteriors
 
 RIGHT = "correct"

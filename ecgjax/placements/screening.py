@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ecgjax.placements.evidence import Evidence, LogLikelihood
-from ecgjax.placements.posterior import CORRECT, NUM_HYPOTHESES, likely_hypotheses
+from ecgjax.placements.hypotheses import CORRECT, NUM_HYPOTHESES
+from ecgjax.placements.prior import likely_hypotheses
 
 SURE, STANDS_OUT = 0.9, 0.02
 """Probability of the correct hypothesis among the likely ones, by the prior and if all were equally likely before, from

@@ -13,7 +13,7 @@ from ecgjax import leads, metrics
 from ecgjax.leads import Placement
 from ecgjax.metrics import Metric
 from ecgjax.placements import repair
-from ecgjax.placements.posterior import CORRECT, SINGLE_SWAPS
+from ecgjax.placements.hypotheses import CORRECT, SINGLE_SWAPS
 
 PREVALENCES = (0.5, 0.05, 0.02, 0.005)
 SINGLE = "single"

@@ -4,7 +4,7 @@ import numpy as np
 
 from ecgjax.explain.placement_attribution import PlacementAttribution
 from ecgjax.leads import LEADS, LIMB_LEADS
-from ecgjax.placements.posterior import is_undoable, undo_matrices
+from ecgjax.placements.hypotheses import is_undoable, undo_matrices
 from ecgjax.viewer.document import escape
 
 _WIDTH, _HEIGHT = 150.0, 92.0

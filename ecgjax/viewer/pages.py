@@ -13,7 +13,7 @@ from ecgjax.api.check import CANNOT_TELL, RIGHT, WRONG, Checked, evidence_of
 from ecgjax.bundled import BUNDLED, workdir_of
 from ecgjax.explain.placement_attribution import PlacementAttribution, attribute
 from ecgjax.leads import LEADS
-from ecgjax.placements.posterior import is_undoable, placement
+from ecgjax.placements.hypotheses import is_undoable, placement
 from ecgjax.recordings.recording import Recording
 from ecgjax.viewer.decision import decisive_beats, smoothed
 from ecgjax.viewer.document import document, escape

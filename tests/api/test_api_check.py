@@ -14,7 +14,7 @@ from ecgjax.api.check import CANNOT_TELL, RIGHT, WRONG, check, check_all
 from ecgjax.api.repair import repair
 from ecgjax.errors import InputError
 from ecgjax.leads import LEADS
-from ecgjax.placements import posterior as pp
+from ecgjax.placements import hypotheses, prior
 from ecgjax.placements.evidence import Evidence
 from ecgjax.preprocess import Preprocess
 from ecgjax.quality.findings import Finding
@@ -45,14 +45,14 @@ def recording(signal_mv=HEART_MV, names=LEADS):
 def oracle(monkeypatch):
     """A network that knows how the leads of this heart vary with each other over a beat."""
     moments = HEART_MV.T @ HEART_MV / len(HEART_MV)
-    expected = pp.matrices() @ moments @ pp.matrices().transpose(0, 2, 1)
+    expected = hypotheses.matrices() @ moments @ hypotheses.matrices().transpose(0, 2, 1)
 
     def log_likelihood(signal_mv):
         found = jnp.einsum("btl,btm->blm", signal_mv, signal_mv) / signal_mv.shape[1]
         return -1e5 * jnp.sum((found[:, None] - expected) ** 2, axis=(2, 3))
 
     def of_likely(signal_mv):
-        return log_likelihood(signal_mv)[:, pp.likely_hypotheses()]
+        return log_likelihood(signal_mv)[:, prior.likely_hypotheses()]
 
     evidence = Evidence(PLAIN, PERIOD_S, log_likelihood, (of_likely,))
     monkeypatch.setattr(checking, "evidence_of", lambda workdir: evidence)
@@ -143,7 +143,8 @@ def test_what_cannot_be_judged_is_said(given, reason):
 def blind(oracle, monkeypatch):
     """A network that can tell nothing."""
     evidence = dataclasses.replace(
-        checking.evidence_of(None), log_likelihood=lambda signal_mv: jnp.zeros((len(signal_mv), pp.NUM_HYPOTHESES))
+        checking.evidence_of(None),
+        log_likelihood=lambda signal_mv: jnp.zeros((len(signal_mv), hypotheses.NUM_HYPOTHESES)),
     )
     monkeypatch.setattr(checking, "evidence_of", lambda workdir: evidence)
 

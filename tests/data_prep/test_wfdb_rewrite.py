@@ -11,7 +11,7 @@ from data_prep.wfdb_rewrite import BITS, NewLead, read_stored, write_rewritten
 from ecgjax import leads
 from ecgjax.errors import InputError
 from ecgjax.leads import LEADS, canonical_lead
-from ecgjax.placements import posterior as pp
+from ecgjax.placements import hypotheses
 from ecgjax.placements.repair import undoing
 from scripts.repair import new_leads
 
@@ -71,7 +71,7 @@ def test_limb_and_chest_permutations_are_exact_on_the_samples(tmp_path, fmt):
     fmt = fmt.split()[0]
     path = write(tmp_path / "in", digital(2 ** (BITS[fmt] - 1)), fmt, gains, baselines, comments=["Age: 60"])
     before, record = physical(path)
-    wrongs = [*leads.LIMB_SWAPS, pp.placement(77), pp.placement(720 * 4 + 5), leads.PRECORDIAL_REVERSED]
+    wrongs = [*leads.LIMB_SWAPS, hypotheses.placement(77), hypotheses.placement(720 * 4 + 5), leads.PRECORDIAL_REVERSED]
     for number, wrong in enumerate(wrongs):
         undo = undoing(wrong)
         out = repaired(path, wrong, tmp_path / f"out{number}")
@@ -94,7 +94,7 @@ def test_all_single_swaps_come_out_right(tmp_path):
     """The record as a miswired recorder would have stored it, rounded to its unit, and then repaired."""
     potentials = 36 * RNG.integers(-40, 41, (30, 9))
     true = potentials @ leads.LEADS_FROM_ELECTRODES.T
-    for number, wrong in enumerate(pp.SINGLE_SWAPS):
+    for number, wrong in enumerate(hypotheses.SINGLE_SWAPS):
         written = np.zeros((30, len(NAMES)))
         written[:, list(SLOTS.values())] = np.rint(wrong.apply(true))
         written[:, 5] = np.arange(30)
@@ -106,7 +106,7 @@ def test_all_single_swaps_come_out_right(tmp_path):
 def test_undone_and_done_again_gives_the_same_files(tmp_path):
     path = write(tmp_path / "in", digital(30000), gains=GAINS, baselines=BASELINES)
     for number in RNG.choice(6 * 720, 10, replace=False):
-        wrong = pp.placement(int(number))
+        wrong = hypotheses.placement(int(number))
         there = repaired(path, wrong, tmp_path / f"there{number}")
         back = repaired(there, wrong.inverse, tmp_path / f"back{number}")
         assert back.with_suffix(".dat").read_bytes() == path.with_suffix(".dat").read_bytes()

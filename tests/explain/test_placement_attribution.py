@@ -10,7 +10,8 @@ from ecgjax.explain.placement_attribution import attribute
 from ecgjax.leads import LEADS
 from ecgjax.placements import repair
 from ecgjax.placements.evidence import Evidence
-from ecgjax.placements.posterior import CORRECT, NUM_HYPOTHESES, index_of, likely_hypotheses, undo_matrices
+from ecgjax.placements.hypotheses import CORRECT, NUM_HYPOTHESES, index_of, undo_matrices
+from ecgjax.placements.prior import likely_hypotheses
 from ecgjax.preprocess import Preprocess
 
 FS_HZ = 100.0

@@ -16,7 +16,7 @@ from ecgjax.leads import LEADS
 from ecgjax.paper import findings as page_findings
 from ecgjax.paper.findings import Readers, read_page
 from ecgjax.placements import repair
-from ecgjax.placements.posterior import clinical_prior
+from ecgjax.placements.prior import clinical_prior
 from ecgjax.record_reader import load_reader
 
 FS_HZ = 500.0

@@ -12,8 +12,7 @@ from ecgjax import leads, models, tasks
 from ecgjax.bundled import write_variables
 from ecgjax.errors import InputError
 from ecgjax.leads import LEADS, LIMB_LEADS, PRECORDIAL_LEADS
-from ecgjax.placements import posterior as pp
-from ecgjax.placements import repair
+from ecgjax.placements import hypotheses, prior, repair
 from ecgjax.placements.evidence import Evidence, load_evidence
 from ecgjax.preprocess import Preprocess
 from ecgjax.runlog import write_json
@@ -21,7 +20,7 @@ from ecgjax.runlog import write_json
 RNG = np.random.default_rng(0)
 PLAIN = Preprocess(fs_hz=100.0, filter="none", low_hz=0.5, high_hz=40.0, normalise="none")
 PERMUTATIONS = [leads.permutation(RNG.permutation(leads.ELECTRODES).tolist()) for _ in range(10)]
-GRID = [pp.placement(int(h)) for h in RNG.choice(6 * 720, 30, replace=False)]
+GRID = [hypotheses.placement(int(h)) for h in RNG.choice(6 * 720, 30, replace=False)]
 
 
 def record(dtype=np.float64):
@@ -36,16 +35,16 @@ def written_under(placement, true):
 
 def concentrated(*probable):
     """Probabilities of hypotheses; what is left goes to none."""
-    posterior = np.zeros(pp.NUM_HYPOTHESES)
+    posterior = np.zeros(hypotheses.NUM_HYPOTHESES)
     for placement, probability in probable:
-        posterior[pp.index_of(placement)] += probability
+        posterior[hypotheses.index_of(placement)] += probability
     return posterior
 
 
 @pytest.mark.parametrize("dtype", [np.int16, np.int64, np.float32])
 def test_any_permutation_is_undone_to_the_last_bit(dtype):
     true = record(dtype)
-    for wrong in (*pp.SINGLE_SWAPS, *PERMUTATIONS, *GRID):
+    for wrong in (*hypotheses.SINGLE_SWAPS, *PERMUTATIONS, *GRID):
         restored = repair.undoing(wrong).apply(written_under(wrong, true))
         assert restored.dtype == dtype
         np.testing.assert_allclose(restored, true, atol=0 if dtype != np.float32 else 1e-3)
@@ -110,7 +109,7 @@ def test_verdict_on_a_correct_record():
     assert result.sentence == "placed correctly (96.0 %)"
     assert result.signal is signal
     assert result.undoing is None
-    assert result.alternatives[0] == (pp.index_of(leads.LIMB_SWAPS[0]), pytest.approx(0.04))
+    assert result.alternatives[0] == (hypotheses.index_of(leads.LIMB_SWAPS[0]), pytest.approx(0.04))
     assert "LL and RL cannot be seen" in result.notes[0]
 
 
@@ -150,7 +149,7 @@ def test_verdict_on_a_lost_potential():
             "cannot tell: equally likely (50.0 % each) are placed correctly / LA and LL exchanged",
         ),
         (
-            [(pp.placement(h), 1 / 8) for h in range(8)],
+            [(hypotheses.placement(h), 1 / 8) for h in range(8)],
             "cannot tell: equally likely (12.5 % each) are placed correctly / V5 and V6 exchanged / "
             "V4 and V5 exchanged / V4, V5 and V6 turned: V4 reads V5, V5 reads V6, V6 reads V4 / "
             "V4, V6 and V5 turned: V4 reads V6, V6 reads V5, V5 reads V4 and perhaps others",
@@ -199,8 +198,8 @@ def missing():
 )
 def test_signals_that_cannot_be_judged(signal, problem):
     assert repair.unusable(signal) == problem
-    evidence = Evidence(PLAIN, 0.6, lambda signal_mv: jnp.zeros((1, pp.NUM_HYPOTHESES)))
-    result = repair.repair(signal, 100.0, evidence, pp.clinical_prior(0.02).log_prior(), 0.9)
+    evidence = Evidence(PLAIN, 0.6, lambda signal_mv: jnp.zeros((1, hypotheses.NUM_HYPOTHESES)))
+    result = repair.repair(signal, 100.0, evidence, prior.clinical_prior(0.02).log_prior(), 0.9)
     if problem:
         assert result.sentence == f"cannot tell: {problem}; record again"
         assert result.placement is None
@@ -218,7 +217,7 @@ def test_a_flat_limb_lead_is_accepted_where_a_jack_on_rl_explains_it():
 
 
 def test_no_verdict_from_a_broken_network():
-    posterior = np.full(pp.NUM_HYPOTHESES, np.nan)
+    posterior = np.full(hypotheses.NUM_HYPOTHESES, np.nan)
     assert repair.decide(record(), posterior, 0.0).verdict == "cannot tell"
 
 
@@ -242,7 +241,7 @@ def knowing(true_mv, deviation_mv):
     """Evidence that knows the true record, and white noise: a likelihood in closed form."""
 
     def log_likelihood(signal_mv):
-        expected = jnp.einsum("tl,hml->htm", jnp.asarray(true_mv, jnp.float32), pp.matrices())
+        expected = jnp.einsum("tl,hml->htm", jnp.asarray(true_mv, jnp.float32), hypotheses.matrices())
         return -jnp.sum((signal_mv[:, None] - expected) ** 2, axis=(2, 3)) / (2 * deviation_mv**2)
 
     return Evidence(PLAIN, len(true_mv) / 100.0, jax.jit(log_likelihood))
@@ -250,8 +249,8 @@ def knowing(true_mv, deviation_mv):
 
 def test_every_single_swap_is_found_and_undone():
     true = record()[:20] / 36
-    evidence, log_prior = knowing(true, 5.0), pp.clinical_prior(0.02).log_prior()
-    for wrong in (*pp.SINGLE_SWAPS, *GRID[:5]):
+    evidence, log_prior = knowing(true, 5.0), prior.clinical_prior(0.02).log_prior()
+    for wrong in (*hypotheses.SINGLE_SWAPS, *GRID[:5]):
         result = repair.repair(wrong.apply(true), 100.0, evidence, log_prior, 0.9)
         assert result.verdict == "repaired", wrong.name
         assert result.placement.reads == wrong.reads
@@ -264,9 +263,11 @@ def test_every_single_swap_is_found_and_undone():
 def test_the_prior_decides_where_the_record_does_not():
     true = record()[:20] / 36
     blind = knowing(true, 1e6)
-    result = repair.repair(true, 100.0, blind, pp.clinical_prior(0.02).log_prior(), 0.9)
+    result = repair.repair(true, 100.0, blind, prior.clinical_prior(0.02).log_prior(), 0.9)
     assert (result.verdict, result.probability) == ("correct", pytest.approx(0.98, abs=1e-3))
-    assert repair.repair(true, 100.0, blind, pp.even_prior(pp.SINGLE_SWAPS, 0.5), 0.9).verdict == "cannot tell"
+    assert (
+        repair.repair(true, 100.0, blind, prior.even_prior(hypotheses.SINGLE_SWAPS, 0.5), 0.9).verdict == "cannot tell"
+    )
 
 
 @pytest.fixture
@@ -299,13 +300,13 @@ def test_evidence_of_a_run_moves_with_the_cables(untrained):
     given = [leads.CORRECT, GRID[0], leads.swap(("LA", "V1"))]
     records = np.stack([evidence.prepare(wrong.apply(true), 500.0) for wrong in given])
     likelihood = np.asarray(evidence.log_likelihood(records))
-    assert likelihood.shape == (3, pp.NUM_HYPOTHESES)
+    assert likelihood.shape == (3, hypotheses.NUM_HYPOTHESES)
     assert np.isfinite(likelihood).all()
     assert np.ptp(likelihood[0]) > 1e-2
     for row, wrong in enumerate(given):
-        assert likelihood[row, pp.index_of(wrong)] == pytest.approx(likelihood[0, 0], abs=1e-4)
+        assert likelihood[row, hypotheses.index_of(wrong)] == pytest.approx(likelihood[0, 0], abs=1e-4)
     (of_likely,) = evidence.of_likely
-    found, expected = np.asarray(of_likely(records)), likelihood[:, pp.likely_hypotheses()]
+    found, expected = np.asarray(of_likely(records)), likelihood[:, prior.likely_hypotheses()]
     np.testing.assert_allclose(found[:, :-3], expected[:, :-3], atol=1e-4)
     assert (found[:, -3:] > expected[:, -3:] - 1e-4).all()
 

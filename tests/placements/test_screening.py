@@ -9,7 +9,7 @@ import pytest
 
 from ecgjax import leads
 from ecgjax.bundled import BUNDLED
-from ecgjax.placements import posterior as pp
+from ecgjax.placements import hypotheses, prior
 from ecgjax.placements.evidence import Evidence, load_evidence
 from ecgjax.placements.screening import DOUBTFUL_AT_ONCE, MARGIN_S, MOST_EXCERPTS, RECORDS_AT_ONCE, excerpts, posteriors
 from ecgjax.preprocess import Preprocess
@@ -17,8 +17,8 @@ from ecgjax.recordings.load import load
 
 FS_HZ, SECONDS = 50.0, 2.0
 PLAIN = Preprocess(fs_hz=FS_HZ, filter="none", low_hz=0.5, high_hz=20.0, normalise="none")
-LOG_PRIOR = pp.clinical_prior(0.02).log_prior()
-LIKELY = pp.likely_hypotheses()
+LOG_PRIOR = prior.clinical_prior(0.02).log_prior()
+LIKELY = prior.likely_hypotheses()
 
 
 @pytest.mark.parametrize(("seconds", "count"), [(0.5, 1), (2, 1), (8, 1), (8.1, 4), (11, 5), (40, 6), (3600, 6)])
@@ -35,9 +35,9 @@ def test_windows_are_spread_over_a_long_record(seconds, count):
 
 
 def test_single_exchanges_are_among_the_likely_ones():
-    assert LIKELY[0] == pp.CORRECT
-    assert len(set(LIKELY.tolist())) == len(LIKELY) == pp.NUM_LIKELY
-    assert {pp.index_of(swap) for swap in pp.SINGLE_SWAPS} <= set(LIKELY.tolist())
+    assert LIKELY[0] == hypotheses.CORRECT
+    assert len(set(LIKELY.tolist())) == len(LIKELY) == prior.NUM_LIKELY
+    assert {hypotheses.index_of(swap) for swap in hypotheses.SINGLE_SWAPS} <= set(LIKELY.tolist())
 
 
 class Tables:
@@ -71,14 +71,14 @@ def exact(rows):
 
 def rows_of(*heights):
     """Log-likelihoods of 0, and of a height at a hypothesis each."""
-    rows = np.zeros((len(heights), pp.NUM_HYPOTHESES))
+    rows = np.zeros((len(heights), hypotheses.NUM_HYPOTHESES))
     for row, (hypothesis, height) in zip(rows, heights, strict=True):
         row[hypothesis] = height
     return rows
 
 
-UNLIKELY = pp.index_of(pp.placement(700))
-SURE, WRONG, ODD, BLIND = (pp.CORRECT, 8.0), (LIKELY[4], 12.0), (UNLIKELY, 30.0), (0, 0.0)
+UNLIKELY = hypotheses.index_of(hypotheses.placement(700))
+SURE, WRONG, ODD, BLIND = (hypotheses.CORRECT, 8.0), (LIKELY[4], 12.0), (UNLIKELY, 30.0), (0, 0.0)
 
 
 @pytest.mark.parametrize("screens", [1, 2])
@@ -116,12 +116,12 @@ def test_real_records_are_decided_as_by_the_whole_posterior(sample_data):
     with (sample_data / "ptb-xl" / "ptbxl_database.csv").open() as file:
         paths = [row["filename_lr"] for row in csv.DictReader(file) if row["strat_fold"] == "9"][:3]
     recordings = [load(sample_data / "ptb-xl" / f"{path}.hea") for path in paths]
-    wirings = (leads.CORRECT, *pp.SINGLE_SWAPS[::5])
+    wirings = (leads.CORRECT, *hypotheses.SINGLE_SWAPS[::5])
     given = [([wrong.apply(one.signal_mv)], one.fs_hz) for one in recordings for wrong in wirings]
     evidence = load_evidence(Path(BUNDLED))
     screened = posteriors(given, evidence, LOG_PRIOR)
     exactly = posteriors(given, dataclasses.replace(evidence, of_likely=()), LOG_PRIOR)
     np.testing.assert_array_equal(screened.argmax(axis=1), exactly.argmax(axis=1))
     np.testing.assert_allclose(screened.max(axis=1), exactly.max(axis=1), atol=0.01)
-    is_settled = (screened > 0).sum(axis=1) <= pp.NUM_LIKELY
+    is_settled = (screened > 0).sum(axis=1) <= prior.NUM_LIKELY
     assert is_settled[:: len(wirings)].mean() > 0.5

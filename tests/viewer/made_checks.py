@@ -10,7 +10,7 @@ from ecgjax.explain.placement_attribution import PlacementAttribution
 from ecgjax.explain.waves import REST
 from ecgjax.leads import LEADS
 from ecgjax.placements import repair
-from ecgjax.placements.posterior import CORRECT, NUM_HYPOTHESES, index_of
+from ecgjax.placements.hypotheses import CORRECT, NUM_HYPOTHESES, index_of
 from ecgjax.quality.findings import Finding
 from ecgjax.recordings.recording import Recording
 
