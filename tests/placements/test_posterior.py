@@ -90,7 +90,7 @@ def test_prior_gives_each_kind_its_share():
     assert by_kind["correct"] == pytest.approx(0.97)
     for kind, share in by_kind.items():
         if kind != "correct":
-            assert share == pytest.approx(0.03 * getattr(prior, kind.replace(" ", "_").replace("-", "_"))), kind
+            assert share == pytest.approx(0.03 * getattr(usual, kind.replace(" ", "_").replace("-", "_"))), kind
 
 
 def test_prior_favours_simple_mistakes():
