@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from ecgjax.fast_random import normals, uniforms
+from ecgjax.fast_random import LARGEST_NORMAL, normals, uniforms
 
 KEYS = jax.random.split(jax.random.key(0), 128)
 SHAPE = (500, 9)
@@ -61,3 +61,8 @@ def test_numbers_depend_on_the_key_alone():
 @pytest.mark.parametrize("shape", [(), (1,), (3,), (7, 3)])
 def test_any_shape(shape):
     assert normals(KEYS[0], shape).shape == uniforms(KEYS[0], shape).shape == shape
+
+
+def test_no_normal_number_is_larger_than_said():
+    drawn = jnp.abs(normals(jax.random.key(0), (2**21,)))
+    assert 0.99 * LARGEST_NORMAL < jnp.max(drawn) <= LARGEST_NORMAL
