@@ -26,14 +26,6 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 
-# Workers take whole files: with these first, none is left with one of them while the others have nothing to do.
-_LONG = ("test_end_to_end", "test_train", "test_parallel", "test_generate", "test_lead_set_net", "test_together")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.stem not in _LONG)
-
-
 def pytest_unconfigure() -> None:
     if _COMPILED is not None:
         _COMPILED.cleanup()

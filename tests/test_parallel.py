@@ -39,7 +39,7 @@ def test_shard_map_equals_pmap_on_one_device(fake, one_device, tmp_path):
     assert (tmp_path / "metrics.jsonl").read_text() == (one_device / "metrics.jsonl").read_text()
 
 
-@pytest.mark.parametrize("num_devices", [2, 4])
+@pytest.mark.parametrize("num_devices", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_devices_share_a_batch_without_changing_the_numbers(num_devices, one_device, start_fake, tmp_path):
     process = start_fake(
         *(tmp_path / "pmap", "sharding=pmap", "--", tmp_path / "shard_map", "sharding=shard_map", "data.input=stream"),

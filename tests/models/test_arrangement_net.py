@@ -35,7 +35,7 @@ def network(names):
     return jax.jit(lambda shown: net.apply(variables, shown, False)), net, variables
 
 
-@pytest.mark.parametrize("leads_of", ["all", "precordial", "I,aVL,V2,V5"])
+@pytest.mark.parametrize("leads_of", [pytest.param("all", marks=pytest.mark.slow), "precordial", "I,aVL,V2,V5"])
 def test_reordered_leads_give_reordered_names(leads_of):
     names = leads.lead_set(leads_of)
     apply, *_ = network(names)

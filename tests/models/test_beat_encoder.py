@@ -97,7 +97,7 @@ FILLER = {
 }
 
 
-@pytest.mark.parametrize("num_samples", [500, 503])
+@pytest.mark.parametrize("num_samples", [pytest.param(500, marks=pytest.mark.slow), 503])
 def test_rebuilt_leads_last_as_long_as_the_given_ones(num_samples):
     signal_mv = pulses(np.arange(0.45, 10, 0.8))[None, :num_samples]
     rebuilt, _ = applied(LeadFiller(num_outputs=8, encoder=encoder(), **FILLER), signal_mv)

@@ -152,6 +152,7 @@ def test_axis_turns_left_with_age(clean):
     assert slope < -0.2
 
 
+@pytest.mark.slow
 def test_qrs_duration_measured_back():
     """QRS duration from the speed of the vector at 500 Hz, without noise."""
     records = generate(5, 64, 500.0, 4.0, noise=False)
@@ -212,6 +213,7 @@ def test_conduction_shows_in_the_leads(clean):
     assert np.median(turned) < np.median(clean["axis_deg"][clean["conduction"] == "normal"]) - 40
 
 
+@pytest.mark.slow
 def test_prevalences_follow_the_table():
     records = generate(8, 4 * RECORDS, 50.0, 1.0, noise=False)
     assert abs(np.mean(records["rhythm"] == "afib") - 0.055) < 0.02
