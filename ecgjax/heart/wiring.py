@@ -76,9 +76,8 @@ class Errors:
     def figures(self, weights: np.ndarray) -> dict[str, np.ndarray]:
         """Name -> `[...]` for weights `[..., record]`, as the task's own figures."""
         mae_ms = metrics.ratio(weights @ self.absolute, weights @ self.count)
-        found = {
-            name: mae_ms[..., k] for k, name in enumerate(("mae_ms", *(f"mae_ms/{name}" for name in CHAMBER_NAMES)))
-        }
+        names = ("mae_ms", *(f"mae_ms/{name}" for name in CHAMBER_NAMES))
+        found = {name: mae_ms[..., k] for k, name in enumerate(names)}
         for name, values in (("pearson_r", self.correlation), ("earliest_site_mm", self.earliest_mm)):
             found[name] = weighted_mean(values, weights)
         return found
