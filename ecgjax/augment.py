@@ -1,22 +1,25 @@
 """Random changes to one record, `[time, lead]` in mV, that keep it a possible twelve-lead ECG.
 
-Everything linear (body, gain, electrode exchange) is composed into one 12x12 matrix a record, so that the
-compiled step multiplies once. All functions are for one record; the step maps them over the batch by `vmap`.
+Eight independent leads tell all twelve. What is linear (body, gain, electrode exchange, leads shown) is composed into
+one matrix a record from these eight to the leads seen, so that the compiled step multiplies once and adds noise in the
+same pass. All functions are for one record; the step maps them over the batch by `vmap`.
 """
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from ecgjax import leads
-from ecgjax.fast_random import normals, uniforms
+from ecgjax.compiled_apart import apart
+from ecgjax.fast_random import coin_throws, normals, split, uniforms
 
-_TO_ELECTRODES = leads.ELECTRODES_FROM_LEADS.astype(np.float32)
-_TO_LEADS = leads.LEADS_FROM_ELECTRODES.astype(np.float32)
-_FROM_INDEPENDENT = leads.LEADS_FROM_INDEPENDENT.astype(np.float32)
-_PICK_INDEPENDENT = np.eye(len(leads.LEADS), dtype=np.float32)[[leads.LEADS.index(n) for n in leads.INDEPENDENT_LEADS]]
+FROM_INDEPENDENT = leads.LEADS_FROM_INDEPENDENT.astype(np.float32)
+"""[12 lead, 8 independent lead]"""
+
+_INDEPENDENT = np.array([leads.LEADS.index(name) for name in leads.INDEPENDENT_LEADS])
+_FROM_ELECTRODES = leads.LEADS_FROM_ELECTRODES[_INDEPENDENT].astype(np.float32)
 
 # Lead vectors of I, II, V1..V6 (Dower, Machado and Osborne, Clin Cardiol 1980, 3:87-95).
 DOWER = np.array(
@@ -33,7 +36,8 @@ DOWER = np.array(
     np.float32,
 )
 _DIPOLE = np.linalg.pinv(DOWER)
-_NUM_LIMB = len(leads.LIMB_ELECTRODES)
+# [3 axis to, 3 axis from] -> what a change of the dipole adds to [8 independent lead to, 8 from].
+_CHANGE_OF_DIPOLE = np.einsum("ti,jf->ijtf", DOWER, _DIPOLE)
 _NUM_CHEST = len(leads.PRECORDIAL_LEADS)
 
 # Samples between the knots of slow noise: 4 Hz at a rate of 100 Hz, between baseline wander and the T wave.
@@ -41,7 +45,7 @@ SLOW_SAMPLES = 25
 
 
 def turn_heart(rotation_rad: jax.Array, stretch: jax.Array) -> jax.Array:
-    """`[12, 12]` on leads: turns the heart's dipole by a rotation vector `[3]`, axes scaled by exp(`stretch` `[3]`).
+    """`[8, 8]` on independent leads: turns the heart's dipole by a rotation vector `[3]`, axes by exp(`stretch`).
 
     The dipole (x left, y down, z back) is what Dower's lead vectors explain of the record; the rest, the nearby
     detail of each chest lead, stays as it is.
@@ -53,22 +57,20 @@ def turn_heart(rotation_rad: jax.Array, stretch: jax.Array) -> jax.Array:
     turn = jnp.eye(3) + jnp.sinc(angle / jnp.pi) * generator
     turn += 0.5 * jnp.sinc(angle / (2 * jnp.pi)) ** 2 * generator @ generator
     change = turn * jnp.exp(stretch) - jnp.eye(3)
-    on_independent = jnp.eye(len(leads.INDEPENDENT_LEADS)) + DOWER @ change @ _DIPOLE
-    return _FROM_INDEPENDENT @ on_independent @ _PICK_INDEPENDENT
+    return jnp.eye(len(leads.INDEPENDENT_LEADS)) + jnp.tensordot(change, _CHANGE_OF_DIPOLE, axes=2)
 
 
 def displace_chest_electrodes(shift: jax.Array) -> jax.Array:
-    """`[9, 9]` on electrode potentials: moves each of V1..V6 towards its neighbour by `shift` `[6]` of their distance.
+    """`[6, 6]` on chest leads: moves each of V1..V6 towards its neighbour by `shift` `[6]` of their distance.
 
     Positive shifts go towards V6. The potential between two electrodes is interpolated; beyond V1 and V6 it is theirs.
     """
     place = jnp.clip(jnp.arange(_NUM_CHEST) + shift, 0, _NUM_CHEST - 1)
-    weight = jnp.clip(1 - jnp.abs(place[:, None] - jnp.arange(_NUM_CHEST)), 0)
-    return jnp.eye(_NUM_LIMB + _NUM_CHEST).at[_NUM_LIMB:, _NUM_LIMB:].set(weight)
+    return jnp.clip(1 - jnp.abs(place[:, None] - jnp.arange(_NUM_CHEST)), 0)
 
 
 def vary_body(key: jax.Array, rotation_rad: float, elongation: float, displacement: float, gain: float) -> jax.Array:
-    """`[12, 12]` on leads: another position of the heart, other electrode sites and another gain.
+    """`[8, 8]` on independent leads: another position of the heart, other electrode sites and another gain.
 
     `rotation_rad` (about each axis), `elongation` (of the logarithm of each axis of the dipole), `displacement` (of the
     distance between chest electrodes; half common to all, half of each alone) and `gain` (of its logarithm) are
@@ -77,7 +79,8 @@ def vary_body(key: jax.Array, rotation_rad: float, elongation: float, displaceme
     turn, stretch, common, of_gain, single = jnp.split(normals(key, (8 + _NUM_CHEST,)), (3, 6, 7, 8))
     heart = turn_heart(rotation_rad * turn, elongation * stretch)
     chest = displace_chest_electrodes(displacement * jnp.sqrt(0.5) * jnp.clip(common + single, -2.0, 2.0))
-    return jnp.exp(gain * of_gain) * _TO_LEADS @ chest @ _TO_ELECTRODES @ heart
+    # Weights of the chest electrodes sum to 1, so that their common reference stays what it is.
+    return jnp.exp(gain * of_gain) * jnp.concatenate([heart[:-_NUM_CHEST], chest @ heart[-_NUM_CHEST:]])
 
 
 class BodyOptions(Protocol):
@@ -102,21 +105,67 @@ def another_body(key: jax.Array, options: BodyOptions) -> jax.Array | None:
     return vary_body(key, *deviations) if any(deviations) else None
 
 
-def electrode_noise(key: jax.Array, num_samples: int, sd_mv: float, on_leads: jax.Array) -> jax.Array:
-    """`[time, lead]` of muscle and motion noise that arises at the electrodes and so obeys Einthoven's law.
+class ElectrodeNoise(NamedTuple):
+    """Noise of some leads in its parts, which `seen_through` adds up.
+
+    Attributes:
+      white: two of `[time, 4]`, independent numbers.
+      mixture: `[8, lead]`, takes them to leads.
+      knots: `[knot, lead]` of slow noise, `SLOW_SAMPLES` apart.
+    """
+
+    white: tuple[jax.Array, jax.Array]
+    mixture: jax.Array
+    knots: jax.Array
+
+
+def electrode_noise(key: jax.Array, num_samples: int, sd_mv: float, on_leads: jax.Array) -> ElectrodeNoise | None:
+    """Muscle and motion noise that arises at the electrodes and so obeys Einthoven's law; None where `sd_mv` is 0.
 
     Each electrode has its own level, half-normal with deviation `sd_mv`, and its own mixture of white and slow noise.
-    `on_leads` `[lead, 12]` is what becomes of the twelve leads after it, so that noise is multiplied once as well.
+    `on_leads` `[lead, 8]` is what becomes of the independent leads after it.
     """
+    if not sd_mv:
+        return None
     num_electrodes, num_stretches = len(leads.ELECTRODES), -(-num_samples // SLOW_SAMPLES)
-    white_key, few_key, share_key = jax.random.split(key, 3)
+    white_key, few_key, share_key = split(key, 3)
     *knots, level = normals(few_key, (num_stretches + 2, num_electrodes))
     share = uniforms(share_key, (num_electrodes, 1))
-    level_mv, seen = sd_mv * jnp.abs(level)[:, None], (on_leads @ _TO_LEADS).T
+    level_mv, seen = sd_mv * jnp.abs(level)[:, None], (on_leads @ _FROM_ELECTRODES).T
     # Linear interpolation leaves two thirds of the variance.
-    slow = _interpolated(jnp.stack(knots) @ (jnp.sqrt(1.5 * share) * level_mv * seen))[:num_samples]
+    slow = jnp.stack(knots) @ (jnp.sqrt(1.5 * share) * level_mv * seen)
     mixture = _differences(jnp.sqrt(1 - share) * level_mv)
-    return slow + normals(white_key, (num_samples, len(mixture))) @ (mixture @ seen[1:])
+    white = coin_throws(white_key, (num_samples, len(mixture) // 2))
+    return ElectrodeNoise(white, mixture @ seen[1:], slow)
+
+
+def seen_through(change: jax.Array, signal_mv: jax.Array, noise: ElectrodeNoise | None = None) -> jax.Array:
+    """`[time, lead]`: what `change` `[lead, 8]` makes of the independent ones of `[time, 12]`, with their noise."""
+    independent_mv = signal_mv[:, _INDEPENDENT]
+    if noise is None:
+        return _product(independent_mv, change.T)
+    return _noisy_product(independent_mv, change.T, *noise.white, noise.mixture, noise.knots)
+
+
+@apart
+def _product(signal: jax.Array, matrix: jax.Array) -> jax.Array:
+    return _multiplied(signal, matrix)
+
+
+@apart
+def _noisy_product(
+    signal: jax.Array, matrix: jax.Array, white: jax.Array, more: jax.Array, mixture: jax.Array, knots: jax.Array
+) -> jax.Array:
+    both = _multiplied(white, mixture[:4]) + _multiplied(more, mixture[4:])
+    return _multiplied(signal, matrix) + both + _interpolated(knots)[: len(signal)]
+
+
+def _multiplied(signal: jax.Array, matrix: jax.Array) -> jax.Array:
+    """`[time, channel]` times `[channel, lead]`, as a loop that XLA fuses.
+
+    Its product of a matrix for every record takes twice as long, and what is added to it another pass.
+    """
+    return jnp.asarray(sum(signal[:, channel, None] * row for channel, row in enumerate(matrix)))
 
 
 def _differences(deviation: jax.Array) -> jax.Array:
@@ -135,7 +184,7 @@ def _differences(deviation: jax.Array) -> jax.Array:
 def _interpolated(knots: jax.Array) -> jax.Array:
     """`[knot, lead]` -> `[SLOW_SAMPLES * (knot - 1), lead]`, linearly."""
     share = jnp.arange(SLOW_SAMPLES)[:, None] / SLOW_SAMPLES
-    return (knots[:-1, None] + share * jnp.diff(knots, axis=0)[:, None]).reshape(-1, knots.shape[1])
+    return (knots[:-1, None] + share * (knots[1:] - knots[:-1])[:, None]).reshape(-1, knots.shape[1])
 
 
 def lead_noise(key: jax.Array, signal_mv: jax.Array, highest_mv: float) -> jax.Array:
@@ -143,14 +192,14 @@ def lead_noise(key: jax.Array, signal_mv: jax.Array, highest_mv: float) -> jax.A
 
     It breaks Einthoven's law. The level is log-uniform over the two decades below `highest_mv`, one for all leads.
     """
-    level_key, noise_key = jax.random.split(key)
-    level_mv = highest_mv * 10 ** (-2 * jax.random.uniform(level_key))
+    level_key, noise_key = split(key, 2)
+    level_mv = highest_mv * 10 ** (-2 * uniforms(level_key, ()))
     return level_mv * normals(noise_key, signal_mv.shape)
 
 
 def stretch_time(key: jax.Array, signal_mv: jax.Array, centre: int, sd: float) -> jax.Array:
     """Stretches `[time, lead]` about the sample `centre` by a factor whose logarithm has deviation `sd`."""
-    place = centre + (jnp.arange(signal_mv.shape[0]) - centre) * jnp.exp(sd * jax.random.normal(key))
+    place = centre + (jnp.arange(signal_mv.shape[0]) - centre) * jnp.exp(sd * normals(key, ()))
     return at_samples(signal_mv, place)
 
 
@@ -181,7 +230,7 @@ def showing(is_given: jax.Array | np.ndarray) -> jax.Array:
 
 def some_leads(key: jax.Array, is_shown: np.ndarray, share: float) -> jax.Array:
     """bool `[12]`: `is_shown` bool `[12]`, or in a `share` of the draws a random subset of it."""
-    subset_key, share_key = jax.random.split(key)
+    subset_key, share_key = split(key, 2)
     subset = random_leads(subset_key) & is_shown
     return jnp.where((uniforms(share_key, ()) < share) & subset.any(), subset, is_shown)
 

@@ -3,7 +3,8 @@
 `jax.random` hashes twenty rounds of Threefry for every 32 bits and on CPU writes them out between rounds; its normal
 numbers cost twice as much again. Noise needs neither that strength nor 32 bits a number. Here a counter goes through a
 hash of two multiplications twice, with a word of the key before each, and each half of the result chooses one of 65,536
-quantiles of the normal distribution. All of it is arithmetic on single elements, which XLA compiles to one loop.
+quantiles of the normal distribution, or is sixteen throws of a coin. All of it is arithmetic on single elements, which
+XLA compiles to one loop.
 
 Numbers are a function of the key and their place alone: not of devices, of how many records are drawn at once, or of
 `vmap`, which the generators `rbg` and `unsafe_rbg` of JAX do not promise.
@@ -43,6 +44,12 @@ def _fitted(x: np.ndarray, y: np.ndarray, degree: int, weight: np.ndarray) -> np
 _QUANTILE, _LOGARITHM = _quantile_polynomial(), _logarithm_polynomial()
 
 
+def split(key: jax.Array, number: int) -> jax.Array:
+    """`[number]` keys, as `jax.random.split`, which runs a loop of its own on CPU."""
+    words = _words(key, 2 * number).reshape(number, 2)
+    return jax.random.wrap_key_data(words, impl=jax.random.key_impl(key))
+
+
 def uniforms(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     """`shape` of float32 numbers, uniform in [0, 1)."""
     return ((_words(key, math.prod(shape)) >> 8).astype(jnp.float32) * 2.0**-24).reshape(shape)
@@ -53,6 +60,20 @@ def normals(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     number = math.prod(shape)
     words = _words(key, (number + 1) // 2)
     return jnp.concatenate([_normal(words & (_HALVES - 1)), _normal(words >> 16)])[:number].reshape(shape)
+
+
+def coin_throws(key: jax.Array, shape: tuple[int, ...]) -> tuple[jax.Array, jax.Array]:
+    """Two arrays of `shape`, float32, of mean 0 and deviation 1: sixteen throws of a coin a number.
+
+    That is steps of half a deviation up to 4, with a kurtosis of 2.875 instead of 3: white noise, at a quarter of the
+    cost of normal numbers once several are mixed.
+    """
+    words = _words(key, math.prod(shape)).reshape(shape)
+    return _heads(words & (_HALVES - 1)), _heads(words >> 16)
+
+
+def _heads(half: jax.Array) -> jax.Array:
+    return 0.5 * jax.lax.population_count(half).astype(jnp.float32) - 4.0
 
 
 def _words(key: jax.Array, number: int) -> jax.Array:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ecgjax.data.split import Split
+from ecgjax.fast_random import uniforms
 
 Resident = dict
 """`{"ecg": int16 [record, time, lead], "num_samples": int32 [record] (before the zeros that pad it), "gain": float32
@@ -32,7 +33,8 @@ def _device_type(values: np.ndarray) -> np.ndarray:
 
 def random_crop(data: Resident, index: jax.Array, key: jax.Array, num_samples: int) -> dict[str, jax.Array]:
     """A record as `whole_record` gives it, but `num_samples` of its signal: padding only where it is shorter."""
-    offset = jax.random.randint(key, (), 0, jnp.maximum(data["num_samples"][index] - num_samples, 0) + 1)
+    room = jnp.maximum(data["num_samples"][index] - num_samples, 0)
+    offset = (uniforms(key, ()) * (room + 1)).astype(jnp.int32)
     return _record(data, index, offset, num_samples)
 
 

@@ -12,6 +12,7 @@ from ecgjax import augment
 from ecgjax.data import intracardiac
 from ecgjax.data.split import Split
 from ecgjax.errors import InputError
+from ecgjax.fast_random import split
 from ecgjax.metrics import Metric
 from ecgjax.tasks.activation_figures import activation_figures, paired_gains
 from ecgjax.tasks.heart_view import HeartView
@@ -77,7 +78,7 @@ class ActivationMap:
         return None
 
     def training_view(self, key: jax.Array, record: Record) -> Record:
-        stretch_key, shift_key, signal_key = jax.random.split(key, 3)
+        stretch_key, shift_key, signal_key = split(key, 3)
         signal_mv, activation_ms = record["signal_mv"], record["activation_ms"]
         if self.stretch:
             # The leads follow the potentials at once, so that a slower record is one of slower conduction.

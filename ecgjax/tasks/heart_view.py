@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 
 from ecgjax import augment, leads
 from ecgjax.errors import InputError
+from ecgjax.fast_random import split
 
 SCALINGS = ("none", "lead_range", "record_range", "global_range", "standard")
 """mV as they are; by the peak-to-peak of each lead of each record; by the highest of its record; by `range_mv`; by
@@ -85,21 +86,20 @@ class HeartView:
 
     def training_signal(self, key: jax.Array, signal_mv: jax.Array, shift: jax.Array) -> jax.Array:
         """`[time, 12]` scaled, delayed by `shift` samples, in another body, with noise and with some of the leads."""
-        body_key, noise_key, subset_key = jax.random.split(key, 3)
+        body_key, noise_key, subset_key = split(key, 3)
         is_given = jnp.asarray(self._is_given)
         if self.random_leads:
             is_given = augment.some_leads(subset_key, self._is_given, self.random_leads)
-        shown = change = augment.showing(is_given)
+        shown = change = augment.showing(is_given) @ augment.FROM_INDEPENDENT
         body = augment.another_body(body_key, self)
         if body is not None:
             change = shown @ body
         if self.max_shift_ms:
             signal_mv = delayed(signal_mv, shift, 0.0)
-        if body is not None or self.random_leads or not self._is_given.all():
-            signal_mv = signal_mv @ change.T
-        if self.noise_mv:
-            # The electrodes stay where they are.
-            signal_mv += augment.electrode_noise(noise_key, len(signal_mv), self.noise_mv, shown)
+        # The electrodes stay where they are.
+        noise = augment.electrode_noise(noise_key, len(signal_mv), self.noise_mv, shown)
+        if body is not None or noise is not None or self.random_leads or not self._is_given.all():
+            signal_mv = augment.seen_through(change, signal_mv, noise)
         return self._scaled(signal_mv, is_given)
 
     def evaluation_signal(self, signal_mv: jax.Array) -> jax.Array:

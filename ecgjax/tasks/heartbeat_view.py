@@ -13,7 +13,7 @@ from ecgjax.augment import at_samples
 from ecgjax.data.heartbeats import BEFORE_SAMPLES, CUT_SAMPLES, FS_HZ, LEAD_NAMES, RR_FIGURES, WINDOW_SAMPLES
 from ecgjax.data.split import Split
 from ecgjax.errors import InputError
-from ecgjax.fast_random import LARGEST_NORMAL, normals, uniforms
+from ecgjax.fast_random import LARGEST_NORMAL, normals, split, uniforms
 from ecgjax.medians import median
 from ecgjax.preprocess import Preprocess
 from ecgjax.tasks.task import Record
@@ -82,7 +82,7 @@ class HeartbeatView:
 
     def training_signal(self, key: jax.Array, record: Record) -> jax.Array:
         """`[time, channel]` of the beat in another recording: with another gain, rate and noise."""
-        turn_key, few_key, noise_key, wander_key = jax.random.split(key, 4)
+        turn_key, few_key, noise_key, wander_key = split(key, 4)
         stretch, moved, gain, level, *jitter = normals(few_key, (4 + NUM_INTERVALS,))
         signal_mv, cut_samples, log_rr = record["signal_mv"], record["cut_samples"], record["log_rr"]
         r = r_sample(signal_mv.shape[1])
@@ -198,7 +198,7 @@ def _moved(signal_mv: jax.Array, normal: jax.Array, sd_samples: float) -> jax.Ar
 
 def _wander(key: jax.Array, num_samples: int, sd_mv: float) -> jax.Array:
     """`[time]` of a slow sine, as breathing makes it."""
-    rate_key, phase_key, level_key = jax.random.split(key, 3)
+    rate_key, phase_key, level_key = split(key, 3)
     rate_hz = jax.random.uniform(rate_key, minval=_WANDER_HZ[0], maxval=_WANDER_HZ[1])
     phase = jax.random.uniform(phase_key, maxval=2 * jnp.pi)
     time_s = jnp.arange(num_samples) / FS_HZ

@@ -17,6 +17,7 @@ from ecgjax import augment, decoding, leads
 from ecgjax.beats import BeatWindow, average_beat
 from ecgjax.data.split import Split
 from ecgjax.errors import InputError
+from ecgjax.fast_random import split
 from ecgjax.metrics import Metric
 from ecgjax.preprocess import Preprocess
 from ecgjax.tasks.lead_id_figures import lead_id_figures
@@ -91,20 +92,18 @@ class LeadId:
         return None
 
     def training_view(self, key: jax.Array, record: Record) -> Record:
-        body_key, stretch_key, noise_key, lead_key, hide_key, order_key = jax.random.split(key, 6)
+        body_key, stretch_key, noise_key, lead_key, hide_key, order_key = split(key, 6)
         signal_mv = record["signal_mv"]
         if self.view == "beat":
             signal_mv = self._average_beat(signal_mv)
             if self.stretch:
                 signal_mv = augment.stretch_time(stretch_key, signal_mv, self.window.num_before, self.stretch)
-        change = jnp.eye(len(leads.LEADS))[self._columns]
-        seen_mv = signal_mv[:, self._columns]
         body = augment.another_body(body_key, self)
+        change = jnp.asarray(augment.FROM_INDEPENDENT[self._columns])
         if body is not None:
-            change = body[self._columns]
-            seen_mv = signal_mv @ change.T
-        if self.noise_mv:
-            seen_mv += augment.electrode_noise(noise_key, len(signal_mv), self.noise_mv, change)
+            change = change @ body
+        noise = augment.electrode_noise(noise_key, len(signal_mv), self.noise_mv, change)
+        seen_mv = augment.seen_through(change, signal_mv, noise)
         if self.lead_noise_mv:
             seen_mv += augment.lead_noise(lead_key, seen_mv, self.lead_noise_mv)
         shown = self._shown(hide_key)
@@ -129,7 +128,7 @@ class LeadId:
         num_names = len(self.class_names())
         if not self.min_leads:
             return jnp.ones(num_names, bool)
-        number_key, rank_key = jax.random.split(key)
+        number_key, rank_key = split(key, 2)
         number = jax.random.randint(number_key, (), self.min_leads, num_names + 1)
         return jax.random.permutation(rank_key, num_names) < number
 

@@ -18,6 +18,7 @@ from ecgjax.beat_levels import qrs_and_st
 from ecgjax.beats import POWER_METRIC, BeatWindow, average_beat
 from ecgjax.data.split import Split
 from ecgjax.errors import InputError
+from ecgjax.fast_random import split
 from ecgjax.lead_completion import IS_INDEPENDENT, complete, is_known, learnt_leads
 from ecgjax.metrics import Metric
 from ecgjax.preprocess import Preprocess
@@ -121,17 +122,15 @@ class Reconstruction:
         return None
 
     def training_view(self, key: jax.Array, record: Record) -> Record:
-        body_key, noise_key, lead_key = jax.random.split(key, 3)
+        body_key, noise_key, lead_key = split(key, 3)
         full_mv, is_given = record["signal_mv"], self._given(lead_key)
         body = augment.another_body(body_key, self)
         if body is not None:
-            full_mv = full_mv @ body.T
-        shown = _shown(full_mv, is_given)
-        if self.noise_mv:
-            # The target stays without: noise of an electrode that is not seen cannot be foretold.
-            seen = augment.showing(is_given)
-            shown["signal_mv"] += augment.electrode_noise(noise_key, len(full_mv), self.noise_mv, seen)
-        return shown
+            full_mv = augment.seen_through(augment.FROM_INDEPENDENT @ body, full_mv)
+        # The target stays without: noise of an electrode that is not seen cannot be foretold.
+        shown = augment.showing(is_given) @ augment.FROM_INDEPENDENT
+        noise = augment.electrode_noise(noise_key, len(full_mv), self.noise_mv, shown)
+        return {**_shown(full_mv, is_given), "signal_mv": augment.seen_through(shown, full_mv, noise)}
 
     def _given(self, key: jax.Array) -> jax.Array:
         """bool `[12]`: the leads that a training record shows."""

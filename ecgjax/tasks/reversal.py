@@ -18,7 +18,7 @@ from ecgjax import augment, leads
 from ecgjax.beats import BeatWindow, average_beat
 from ecgjax.data.split import Split
 from ecgjax.errors import InputError
-from ecgjax.fast_random import normals
+from ecgjax.fast_random import normals, split
 from ecgjax.metrics import Metric
 from ecgjax.preprocess import Preprocess
 from ecgjax.tasks.reversal_figures import CLASS_NAMES, NONE, prior, reversal_figures
@@ -105,7 +105,7 @@ class Reversal:
         return None
 
     def training_view(self, key: jax.Array, record: Record) -> Record:
-        draw_key, body_key, stretch_key, noise_key, neutral_key = jax.random.split(key, 5)
+        draw_key, body_key, stretch_key, noise_key, neutral_key = split(key, 5)
         signal_mv, num_averaged = record["signal_mv"], jnp.ones(())
         if self.view == "beat":
             # Exchanges leave the beats where they are, so that averaging first is the same and cheaper.
@@ -113,12 +113,12 @@ class Reversal:
             if self.stretch:
                 signal_mv = augment.stretch_time(stretch_key, signal_mv, self.window.num_before, self.stretch)
         placement, change = self._draw(draw_key)
+        change = change @ augment.FROM_INDEPENDENT
         body = augment.another_body(body_key, self)
         if body is not None:
             change = change @ body
-        seen_mv = signal_mv @ change.T
-        if self.noise_mv:
-            seen_mv += augment.electrode_noise(noise_key, len(signal_mv), self.noise_mv, change)
+        noise = augment.electrode_noise(noise_key, len(signal_mv), self.noise_mv, change)
+        seen_mv = augment.seen_through(change, signal_mv, noise)
         if self.neutral_noise_mv:
             noise = normals(neutral_key, (len(signal_mv),)) / jnp.sqrt(jnp.maximum(num_averaged, 1))
             seen_mv += self._neutral(noise, placement)
@@ -134,7 +134,7 @@ class Reversal:
 
     def _draw(self, key: jax.Array) -> tuple[jax.Array, jax.Array]:
         """A placement for training, as its class and its matrix `[12, 12]`."""
-        class_key, share_key, order_key = jax.random.split(key, 3)
+        class_key, share_key, order_key = split(key, 3)
         placement = jax.random.categorical(class_key, jnp.log(prior(self.none_share)))
         matrix = jnp.asarray(_MATRICES)[placement]
         if not self.random_chest_share:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from ecgjax.augment import at_samples
 from ecgjax.data.split import Split
 from ecgjax.errors import InputError
-from ecgjax.fast_random import normals
+from ecgjax.fast_random import normals, split
 from ecgjax.preprocess import Preprocess
 from ecgjax.tasks.task import Record
 
@@ -59,7 +59,7 @@ class RhythmView:
 
     def training_signal(self, key: jax.Array, record: Record) -> jax.Array:
         """`[time, channel]` of the rhythm in another recording: of another rate, polarity and noise."""
-        few_key, flip_key, noise_key, wander_key, mask_key = jax.random.split(key, 5)
+        few_key, flip_key, noise_key, wander_key, mask_key = split(key, 5)
         stretch, level, gain = normals(few_key, (3,))
         signal, num_samples = record["signal_mv"][:, 0], record["num_samples"]
         if self.stretch:
@@ -119,7 +119,7 @@ def _stretched(signal: jax.Array, num_samples: jax.Array, log_factor: jax.Array)
 
 def _wander(key: jax.Array, num_samples: int, fs_hz: float) -> jax.Array:
     """`[time]` of slow sines; each has a random rate, and an amplitude of deviation 1 in all."""
-    rate_key, phase_key, level_key = jax.random.split(key, 3)
+    rate_key, phase_key, level_key = split(key, 3)
     shape = (_WANDERS, 1)
     rate_hz = jax.random.uniform(rate_key, shape, minval=_WANDER_HZ[0], maxval=_WANDER_HZ[1])
     phase = jax.random.uniform(phase_key, shape, maxval=2 * jnp.pi)
@@ -129,7 +129,7 @@ def _wander(key: jax.Array, num_samples: int, fs_hz: float) -> jax.Array:
 
 def _gap(key: jax.Array, is_in: jax.Array, longest: float) -> jax.Array:
     """bool `[time]`: a stretch of up to `longest` samples that begins anywhere in `is_in`."""
-    start_key, length_key = jax.random.split(key)
+    start_key, length_key = split(key, 2)
     start = jax.random.uniform(start_key) * jnp.sum(is_in)
     place = jnp.arange(len(is_in)) - start
     return (place >= 0) & (place < longest * jax.random.uniform(length_key))

@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 from ecgjax.data import intracardiac
 from ecgjax.data.split import Split
 from ecgjax.errors import InputError
+from ecgjax.fast_random import split
 from ecgjax.metrics import Metric
 from ecgjax.tasks.activation_map import heart_label
 from ecgjax.tasks.heart_view import HeartView, delayed
@@ -92,7 +93,7 @@ class Transmembrane:
         return None
 
     def training_view(self, key: jax.Array, record: Record) -> Record:
-        shift_key, signal_key = jax.random.split(key)
+        shift_key, signal_key = split(key, 2)
         shift = self.shown.draw_shift(shift_key)
         vm = record["vm"]
         return {

@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 from ecgjax import augment, leads
 from ecgjax.beats import BeatWindow, average_beat
 from ecgjax.errors import InputError
+from ecgjax.fast_random import split
 from ecgjax.preprocess import Preprocess
 
 VIEWS = ("signal", "beat")
@@ -67,20 +68,21 @@ class TwelveLeadView:
 
     def training_signal(self, key: jax.Array, signal_mv: jax.Array) -> jax.Array:
         """`[time, 12]` in another body and with noise, of `leads` or a random subset of them."""
-        body_key, noise_key, lead_key, stretch_key, subset_key = jax.random.split(key, 5)
+        body_key, noise_key, lead_key, stretch_key, subset_key = split(key, 5)
         if self.stretch:
             signal_mv = augment.stretch_time(stretch_key, signal_mv, signal_mv.shape[0] // 2, self.stretch)
         shown = jnp.asarray(self.completion, signal_mv.dtype)
         if self.random_leads:
             given = np.isin(leads.LEADS, self.given_leads)
             shown = augment.showing(augment.some_leads(subset_key, given, self.random_leads))
-        change = shown
+        change = shown @ augment.FROM_INDEPENDENT
         body = augment.another_body(body_key, self)
         if body is not None:
-            change = shown @ body
-        seen_mv = signal_mv @ change.T if body is not None or self.random_leads or self.shows_some else signal_mv
-        if self.noise_mv:
-            seen_mv += augment.electrode_noise(noise_key, len(signal_mv), self.noise_mv, change)
+            change = change @ body
+        noise = augment.electrode_noise(noise_key, len(signal_mv), self.noise_mv, change)
+        seen_mv = signal_mv
+        if body is not None or noise is not None or self.random_leads or self.shows_some:
+            seen_mv = augment.seen_through(change, signal_mv, noise)
         if self.lead_noise_mv:
             seen_mv += augment.lead_noise(lead_key, signal_mv, self.lead_noise_mv) @ shown.T
         return self.preprocess.normalised(self._seen(seen_mv))
