@@ -5,25 +5,33 @@ over twelve leads gathers the record twelve times. It drops `jax.lax.optimizatio
 calls alone that are not to be inlined.
 """
 
+import functools
 from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 import jax
 from jax.experimental.xla_metadata import set_xla_metadata
 
+Function = TypeVar("Function", bound=Callable[..., Any])
 
-def apart(function: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
-    """`function` of arrays, as a computation of its own on CPU; elsewhere as it is."""
 
-    @jax.jit
-    def compiled(*arrays: jax.Array) -> jax.Array:
+def apart(function: Function, static_argnums: int | tuple[int, ...] = ()) -> Function:
+    """`function` of arrays, and of what `static_argnums` names as in `jax.jit`, as a computation of its own on CPU.
+
+    Elsewhere it stays what it is.
+    """
+
+    @functools.partial(jax.jit, static_argnums=static_argnums)
+    def compiled(*arguments: Any) -> Any:
         # Functions of JAX that are calls themselves shall be inlined.
         with set_xla_metadata(inlineable=None):
-            return function(*arrays)
+            return function(*arguments)
 
-    def called(*arrays: jax.Array) -> jax.Array:
+    @functools.wraps(function)
+    def called(*arguments: Any) -> Any:
         if jax.default_backend() != "cpu":
-            return function(*arrays)
+            return function(*arguments)
         with set_xla_metadata(inlineable="false"):
-            return compiled(*arrays)
+            return compiled(*arguments)
 
-    return called
+    return cast(Function, called)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ecgjax.compiled_apart import apart
 from ecgjax.errors import InputError
 from ecgjax.models.layers import Dense, add_bias
 
@@ -83,8 +84,6 @@ def _convolve_by_ones(x: jax.Array, kernel: jax.Array, padding: tuple[int, int])
 def _convolve_by_ones_forward(
     x: jax.Array, kernel: jax.Array, padding: tuple[int, int]
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    # Written once; otherwise XLA works out anew, in the gradient, whatever made the signal.
-    x = jax.lax.optimization_barrier(x)
     return _convolve(x, kernel, 1, padding), (x, kernel)
 
 
@@ -93,12 +92,21 @@ def _convolve_by_ones_backward(
 ) -> tuple[jax.Array, jax.Array]:
     x, kernel = kept
     _, of_x = jax.vjp(lambda x: _convolve(x, kernel, 1, padding), x)
-    # The signal is convolved with the gradient, channels in the place of records; transposed before the product reads
-    # each value many times, not while it does.
-    padded = jnp.pad(x, ((0, 0), padding, (0, 0)))
-    signal, weights = jax.lax.optimization_barrier((padded.transpose(2, 1, 0), gradient.transpose(1, 0, 2)))
-    of_kernel = _convolve(signal, weights, 1, (0, 0)).transpose(1, 0, 2)
+    # The signal is convolved with the gradient, channels in the place of records.
+    of_kernel = _convolve(_channels_first(x, padding), _time_first(gradient), 1, (0, 0)).transpose(1, 0, 2)
     return *of_x(gradient), of_kernel
+
+
+@functools.partial(apart, static_argnums=1)
+def _channels_first(x: jax.Array, padding: tuple[int, int]) -> jax.Array:
+    """`[batch, time, channel]` -> `[channel, padded time, batch]`, written before a product reads it many times."""
+    return jnp.pad(x, ((0, 0), padding, (0, 0))).transpose(2, 1, 0)
+
+
+@apart
+def _time_first(x: jax.Array) -> jax.Array:
+    """`[batch, time, channel]` -> `[time, batch, channel]`, written as well."""
+    return x.transpose(1, 0, 2)
 
 
 _convolve_by_ones.defvjp(_convolve_by_ones_forward, _convolve_by_ones_backward)
