@@ -65,13 +65,16 @@ def _convolve_on_cpu(x: jax.Array, kernel: jax.Array, stride: int, padding: tupl
     if step == 1:
         return _convolve_by_ones(x, kernel, padding)
     num_outputs = (sum(padding) + num_samples - size) // stride + 1
-    num_blocks = -(-num_outputs // at_once)
-    taps = -(-((at_once - 1) * stride + size) // step)
-    num_read = (num_blocks - 1 + taps) * step
-    padded = jnp.pad(x, ((0, 0), (padding[0], max(0, num_read - padding[0] - num_samples)), (0, 0)))[:, :num_read]
-    shifted = [jnp.pad(kernel, ((i, taps * step - size - i), (0, 0), (0, 0))) for i in range(0, step, stride)]
+    # Zeros in front of the kernel make whole blocks of what lies before the signal, so that no copy of it is padded.
+    before, front = -(-padding[0] // step), -padding[0] % step
+    taps = -(-(front + (at_once - 1) * stride + size) // step)
+    shifts = range(front, front + step, stride)
+    shifted = [jnp.pad(kernel, ((shift, taps * step - size - shift), (0, 0), (0, 0))) for shift in shifts]
     wide = jnp.stack(shifted, axis=2).reshape(taps, step * channels, at_once * features)
-    y = _convolve_by_ones(padded.reshape(batch, -1, step * channels), wide, (0, 0))
+    num_read = -(-num_outputs // at_once) + taps - 1 - before
+    whole = jnp.pad(x, ((0, 0), (0, -num_samples % step), (0, 0)))
+    blocks = whole.reshape(batch, -1, step * channels)[:, :num_read]
+    y = _convolve_by_ones(blocks, wide, (before, num_read - blocks.shape[1]))
     return y.reshape(batch, -1, features)[:, :num_outputs]
 
 
