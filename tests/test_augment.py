@@ -90,6 +90,18 @@ def test_electrode_noise_obeys_einthoven_and_has_its_level():
     np.testing.assert_allclose(covariance, of_electrodes, atol=0.3 * 0.1**2)
 
 
+def test_what_is_seen_is_the_product_and_the_noise_in_its_parts():
+    signal, change = random_leads(), jax.random.normal(jax.random.key(1), (5, 8))
+    noise = augment.electrode_noise(jax.random.key(2), len(signal), 0.1, change)
+    plain = np.asarray(signal)[:, INDEPENDENT] @ np.asarray(change).T
+    np.testing.assert_allclose(jax.jit(augment.seen_through)(change, signal), plain, atol=1e-5)
+    place = np.arange(len(signal)) / augment.SLOW_SAMPLES
+    slow = np.stack([np.interp(place, np.arange(len(noise.knots)), knots) for knots in noise.knots.T], axis=1)
+    white = np.concatenate(noise.white, axis=1) @ noise.mixture
+    np.testing.assert_allclose(jax.jit(augment.seen_through)(change, signal, noise), plain + white + slow, atol=1e-5)
+    assert augment.electrode_noise(jax.random.key(2), len(signal), 0.0, change) is None
+
+
 def test_lead_noise_breaks_einthovens_law_at_levels_over_two_decades():
     keys = jax.random.split(jax.random.key(0), 400)
     noise = jax.jit(jax.vmap(lambda key: augment.lead_noise(key, jnp.zeros((200, 12)), 0.03)))(keys)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ecgjax import leads
-from ecgjax.beats import BeatWindow, average_beat, find_beats, first_places
+from ecgjax.beats import POWER_METRIC, BeatWindow, _power, average_beat, find_beats, first_places
 
 WINDOW = BeatWindow(fs_hz=100.0, before_s=0.4, after_s=0.56, max_beats=24)
 BEATS_AT = np.array([60, 150, 255, 330, 420, 515, 600, 700, 780, 890])
@@ -28,6 +28,14 @@ def test_every_beat_is_found_once():
     peaks, is_beat = find_beats(synthetic_record(0.02), WINDOW)
     found = np.asarray(peaks)[np.asarray(is_beat)]
     np.testing.assert_allclose(found, BEATS_AT, atol=2)
+
+
+@pytest.mark.parametrize("metric", [POWER_METRIC, np.eye(12, dtype=np.float32)])
+def test_power_is_the_quadratic_form_of_its_metric(metric):
+    signal_mv = np.random.default_rng(0).normal(size=(50, 12)).astype(np.float32)
+    np.testing.assert_allclose(
+        _power(signal_mv, metric), np.einsum("tl,lm,tm->t", signal_mv, metric, signal_mv), rtol=1e-4
+    )
 
 
 def test_average_beat_is_the_beat():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from ecgjax.fast_random import LARGEST_NORMAL, normals, uniforms
+from ecgjax.fast_random import LARGEST_NORMAL, coin_throws, normals, split, uniforms
 
 KEYS = jax.random.split(jax.random.key(0), 128)
 SHAPE = (500, 9)
@@ -23,6 +23,31 @@ def test_distribution(function, distribution):
     expected = getattr(scipy.stats, distribution).stats(moments="mvsk")
     found = (numbers.mean(), numbers.var(), scipy.stats.skew(numbers), scipy.stats.kurtosis(numbers))
     np.testing.assert_allclose(found, expected, atol=0.02)
+
+
+def test_coin_throws_are_binomial_and_both_arrays_independent():
+    first, second = (np.asarray(x).ravel() for x in jax.jit(jax.vmap(lambda key: coin_throws(key, SHAPE)))(KEYS))
+    for numbers in (first, second):
+        heads, counts = np.unique(8 + 2 * numbers, return_counts=True)
+        expected = numbers.size * scipy.stats.binom.pmf(heads, 16, 0.5)
+        assert scipy.stats.chisquare(counts, expected * numbers.size / expected.sum()).pvalue > 0.01
+    bound = 5 / np.sqrt(first.size)
+    assert abs(np.mean(first * second)) < bound
+    for lag in (1, 2, 9, 4500):
+        assert abs(np.mean(first[lag:] * first[:-lag])) < bound
+        assert abs(np.mean(first[lag:] * second[:-lag])) < bound
+
+
+def test_split_keys_are_as_many_and_their_numbers_independent():
+    keys = split(jax.random.key(3), 64)
+    assert keys.shape == (64,)
+    assert keys.dtype == jax.random.key(3).dtype
+    # Children of neighbouring keys, too.
+    words = np.concatenate([np.asarray(jax.random.key_data(split(jax.random.key(i), 64))) for i in range(64)])
+    assert len(np.unique(words, axis=0)) == len(words)
+    numbers = drawn(normals, keys).reshape(64, -1)
+    correlation = np.corrcoef(numbers)[np.triu_indices(64, 1)]
+    assert scipy.stats.kstest(correlation * np.sqrt(numbers.shape[1]), "norm").pvalue > 0.01
 
 
 def test_tails_of_normals():

@@ -120,8 +120,8 @@ class Reversal:
         noise = augment.electrode_noise(noise_key, len(signal_mv), self.noise_mv, change)
         seen_mv = augment.seen_through(change, signal_mv, noise)
         if self.neutral_noise_mv:
-            noise = normals(neutral_key, (len(signal_mv),)) / jnp.sqrt(jnp.maximum(num_averaged, 1))
-            seen_mv += self._neutral(noise, placement)
+            of_neutral = normals(neutral_key, (len(signal_mv),)) / jnp.sqrt(jnp.maximum(num_averaged, 1))
+            seen_mv += self._neutral(of_neutral, placement)
         return {"signal_mv": self.preprocess.normalised(seen_mv), "placement": placement}
 
     def evaluation_view(self, record: Record, view: jax.Array) -> Record:
