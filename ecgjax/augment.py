@@ -147,9 +147,15 @@ def seen_through(change: jax.Array, signal_mv: jax.Array, noise: ElectrodeNoise 
     return _noisy_product(independent_mv, change.T, *noise.white, noise.mixture, noise.knots)
 
 
-@apart
-def _product(signal: jax.Array, matrix: jax.Array) -> jax.Array:
-    return _multiplied(signal, matrix)
+def _multiplied(signal: jax.Array, matrix: jax.Array) -> jax.Array:
+    """`[time, channel]` times `[channel, lead]`, as a loop that XLA fuses.
+
+    Its product of a matrix for every record takes twice as long, and what is added to it another pass.
+    """
+    return jnp.asarray(sum(signal[:, channel, None] * row for channel, row in enumerate(matrix)))
+
+
+_product = apart(_multiplied)
 
 
 @apart
@@ -160,20 +166,11 @@ def _noisy_product(
     return _multiplied(signal, matrix) + both + _interpolated(knots)[: len(signal)]
 
 
-def _multiplied(signal: jax.Array, matrix: jax.Array) -> jax.Array:
-    """`[time, channel]` times `[channel, lead]`, as a loop that XLA fuses.
-
-    Its product of a matrix for every record takes twice as long, and what is added to it another pass.
-    """
-    return jnp.asarray(sum(signal[:, channel, None] * row for channel, row in enumerate(matrix)))
-
-
 def _differences(deviation: jax.Array) -> jax.Array:
     """`[electrode - 1, electrode - 1]`: takes independent noise to noise of electrodes, less that of the first.
 
     Leads know no more of it. With deviations `[electrode, 1]`, the covariance is a diagonal matrix plus one of rank
-    one, D (1 + u u') D, whose root (1 + u u' / (1 + sqrt(1 + u'u))) D needs no decomposition. XLA on CPU multiplies
-    rows of eight values twice as fast as rows of nine.
+    one, D (1 + u u') D, whose root (1 + u u' / (1 + sqrt(1 + u'u))) D needs no decomposition.
     """
     first, others = deviation[0], deviation[1:] + 1e-9
     ratio = first / others

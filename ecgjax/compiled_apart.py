@@ -15,23 +15,21 @@ from jax.experimental.xla_metadata import set_xla_metadata
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def apart(function: Function, static_argnums: int | tuple[int, ...] = ()) -> Function:
-    """`function` of arrays, and of what `static_argnums` names as in `jax.jit`, as a computation of its own on CPU.
+def apart(function: Function) -> Function:
+    """`function` of arrays, as a computation of its own on CPU; elsewhere it stays what it is."""
 
-    Elsewhere it stays what it is.
-    """
-
-    @functools.partial(jax.jit, static_argnums=static_argnums)
-    def compiled(*arguments: Any) -> Any:
+    @jax.jit
+    def compiled(*arrays: Any) -> Any:
         # Functions of JAX that are calls themselves shall be inlined.
         with set_xla_metadata(inlineable=None):
-            return function(*arguments)
+            return function(*arrays)
+
+    def on_cpu(*arrays: Any) -> Any:
+        with set_xla_metadata(inlineable="false"):
+            return compiled(*arrays)
 
     @functools.wraps(function)
-    def called(*arguments: Any) -> Any:
-        if jax.default_backend() != "cpu":
-            return function(*arguments)
-        with set_xla_metadata(inlineable="false"):
-            return compiled(*arguments)
+    def called(*arrays: Any) -> Any:
+        return jax.lax.platform_dependent(*arrays, cpu=on_cpu, default=function)
 
     return cast(Function, called)

@@ -3,6 +3,7 @@
 import functools
 
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 
@@ -11,10 +12,6 @@ from ecgjax.compiled_apart import apart
 
 def total(values, weight):
     return jnp.sum(jnp.sin(values) * weight)
-
-
-def padded(values, number):
-    return jnp.pad(values, number)
 
 
 def test_results_gradients_and_batches_are_those_of_the_function():
@@ -27,9 +24,9 @@ def test_results_gradients_and_batches_are_those_of_the_function():
         np.testing.assert_allclose(here(values, weight), there(values, weight), rtol=1e-6)
 
 
-def test_static_arguments_stay_python_values():
-    by_three = jax.jit(lambda values: apart(padded, static_argnums=1)(values, 3))
-    np.testing.assert_array_equal(by_three(jnp.ones(2)), np.pad(np.ones(2), 3))
+def test_what_is_exported_for_a_gpu_has_no_such_call():
+    exported = jax.export.export(jax.jit(apart(total)), platforms=["cuda"])(jnp.ones(7), jnp.ones(7))
+    assert "inlineable" not in exported.mlir_module()
 
 
 def compiled_text(function):

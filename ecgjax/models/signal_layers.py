@@ -95,20 +95,21 @@ def _convolve_by_ones_backward(
 ) -> tuple[jax.Array, jax.Array]:
     x, kernel = kept
     _, of_x = jax.vjp(lambda x: _convolve(x, kernel, 1, padding), x)
-    # The signal is convolved with the gradient, channels in the place of records.
-    of_kernel = _convolve(_channels_first(x, padding), _time_first(gradient), 1, (0, 0)).transpose(1, 0, 2)
+    # The signal is convolved with the gradient, channels in the place of records; transposed before the product reads
+    # each value many times, not while it does.
+    signal = apart(functools.partial(_channels_first, padding=padding))(x)
+    of_kernel = _convolve(signal, _time_first(gradient), 1, (0, 0)).transpose(1, 0, 2)
     return *of_x(gradient), of_kernel
 
 
-@functools.partial(apart, static_argnums=1)
 def _channels_first(x: jax.Array, padding: tuple[int, int]) -> jax.Array:
-    """`[batch, time, channel]` -> `[channel, padded time, batch]`, written before a product reads it many times."""
+    """`[batch, time, channel]` -> `[channel, padded time, batch]`."""
     return jnp.pad(x, ((0, 0), padding, (0, 0))).transpose(2, 1, 0)
 
 
 @apart
 def _time_first(x: jax.Array) -> jax.Array:
-    """`[batch, time, channel]` -> `[time, batch, channel]`, written as well."""
+    """`[batch, time, channel]` -> `[time, batch, channel]`."""
     return x.transpose(1, 0, 2)
 
 
