@@ -117,7 +117,7 @@ def _leaves(tree: Any) -> Iterable[Any]:
 def _training(results: dict[str, dict[str, Any]]) -> str:
     rows = [
         [f"`{task}`", "; then ".join(f"`{stage}`" for stage in of_task.get("trained", [])), of_task["seed"],
-         f"{of_task['wall_s'] / 60:.0f} min"]
+         f"{of_task['wall_s']:.0f} s"]
         for task, of_task in results.items()
     ]  # fmt: skip
     hardware = sorted({of_task["hardware"] for of_task in results.values()})
