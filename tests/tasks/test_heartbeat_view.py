@@ -9,6 +9,7 @@ import pytest
 from made_beats import made_beats
 from made_beats import task as made_task
 
+from ecgjax import fast_random
 from ecgjax.data.heartbeats import BEFORE_SAMPLES, CUT_SAMPLES, WINDOW_SAMPLES
 from ecgjax.errors import InputError
 from ecgjax.fast_random import normals
@@ -120,7 +121,7 @@ def test_a_stretch_keeps_r_and_takes_the_end_of_the_cut_along():
     split = made_beats("V")
     made = task(view="cut", stretch=0.2)
     given = {**record(split, made, 0), "cut_samples": jnp.int32(100)}
-    stretch, *_ = normals(jax.random.split(jax.random.key(3), 4)[1], (11,))
+    stretch, *_ = normals(fast_random.split(jax.random.key(3), 4)[1], (11,))
     factor = np.exp(0.2 * float(stretch))
     seen = np.asarray(made.shown.training_signal(jax.random.key(3), given))[:, 0]
     assert np.flatnonzero(seen)[-1] + 1 == pytest.approx(100 * factor, abs=2)
@@ -147,7 +148,7 @@ def test_a_beat_is_moved_as_linear_interpolation_moves_it_and_its_typical_beat_s
     before, time = np.asarray(given["signal_mv"])[:, ::2], np.arange(split.ecg.shape[1])
     for seed in range(20):
         key = jax.random.key(seed)
-        moved = normals(jax.random.split(key, 4)[1], (11,))[1]
+        moved = normals(fast_random.split(key, 4)[1], (11,))[1]
         seen = np.asarray(made.shown.training_signal(key, given))
         shifted = np.interp(time - 0.02 * heartbeat_view.FS_HZ * float(moved), time, before[:, 0])
         np.testing.assert_allclose(seen[:, 0], shifted, atol=1e-5)
