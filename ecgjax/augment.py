@@ -18,8 +18,7 @@ from ecgjax.fast_random import coin_throws, normals, split, uniforms
 FROM_INDEPENDENT = leads.LEADS_FROM_INDEPENDENT.astype(np.float32)
 """[12 lead, 8 independent lead]"""
 
-_INDEPENDENT = np.array([leads.LEADS.index(name) for name in leads.INDEPENDENT_LEADS])
-_FROM_ELECTRODES = leads.LEADS_FROM_ELECTRODES[_INDEPENDENT].astype(np.float32)
+_FROM_ELECTRODES = leads.LEADS_FROM_ELECTRODES[leads.INDEPENDENT_COLUMNS].astype(np.float32)
 
 # Lead vectors of I, II, V1..V6 (Dower, Machado and Osborne, Clin Cardiol 1980, 3:87-95).
 DOWER = np.array(
@@ -141,7 +140,7 @@ def electrode_noise(key: jax.Array, num_samples: int, sd_mv: float, on_leads: ja
 
 def seen_through(change: jax.Array, signal_mv: jax.Array, noise: ElectrodeNoise | None = None) -> jax.Array:
     """`[time, lead]`: what `change` `[lead, 8]` makes of the independent ones of `[time, 12]`, with their noise."""
-    independent_mv = signal_mv[:, _INDEPENDENT]
+    independent_mv = signal_mv[:, leads.INDEPENDENT_COLUMNS]
     if noise is None:
         return _product(independent_mv, change.T)
     return _noisy_product(independent_mv, change.T, *noise.white, noise.mixture, noise.knots)

@@ -69,7 +69,10 @@ LEADS_FROM_ELECTRODES = _leads_from_electrodes()
 ELECTRODES_FROM_LEADS = _electrodes_from_leads()
 """[9 electrode, 12 lead]: the potentials against Wilson's central terminal."""
 
-LEADS_FROM_INDEPENDENT = LEADS_FROM_ELECTRODES @ ELECTRODES_FROM_LEADS[:, [LEADS.index(n) for n in INDEPENDENT_LEADS]]
+INDEPENDENT_COLUMNS = np.array([LEADS.index(name) for name in INDEPENDENT_LEADS])
+"""Where the independent leads stand among the twelve."""
+
+LEADS_FROM_INDEPENDENT = LEADS_FROM_ELECTRODES @ ELECTRODES_FROM_LEADS[:, INDEPENDENT_COLUMNS]
 """[12 lead, 8 independent lead]: III, aVR, aVL and aVF follow from I and II."""
 
 

@@ -93,7 +93,7 @@ class Rebuilder:
         view = self._view(given)
         if view is None:
             return np.ones(len(leads.INDEPENDENT_LEADS))
-        return self.task.gains[view][[leads.LEADS.index(name) for name in leads.INDEPENDENT_LEADS]]
+        return self.task.gains[view][leads.INDEPENDENT_COLUMNS]
 
     def _view(self, given: Sequence[str]) -> int | None:
         same = [leads.derivable(names) == leads.derivable(given) for names in self.task.sets]

@@ -18,12 +18,9 @@ def random_leads():
     return potentials @ jnp.asarray(leads.LEADS_FROM_ELECTRODES.T, jnp.float32)
 
 
-INDEPENDENT = [leads.LEADS.index(name) for name in leads.INDEPENDENT_LEADS]
-
-
 def changed(signal, matrix):
     """`[time, 12]` after `matrix` `[8, 8]` on independent leads."""
-    return signal[:, INDEPENDENT] @ (augment.FROM_INDEPENDENT @ np.asarray(matrix)).T
+    return signal[:, leads.INDEPENDENT_COLUMNS] @ (augment.FROM_INDEPENDENT @ np.asarray(matrix)).T
 
 
 def test_turning_the_heart_turns_the_dipole_and_leaves_the_rest():
@@ -32,11 +29,11 @@ def test_turning_the_heart_turns_the_dipole_and_leaves_the_rest():
     turned = changed(signal, jax.jit(augment.turn_heart)(about_z, jnp.zeros(3)))
     assert_obeys_einthoven(turned)
     dower = np.asarray(augment.DOWER)
-    before, after = (np.linalg.lstsq(dower, s[:, INDEPENDENT].T, rcond=None)[0] for s in (signal, turned))
+    before, after = (np.linalg.lstsq(dower, s[:, leads.INDEPENDENT_COLUMNS].T, rcond=None)[0] for s in (signal, turned))
     rotation = np.array([[np.cos(0.3), -np.sin(0.3), 0], [np.sin(0.3), np.cos(0.3), 0], [0, 0, 1]])
     np.testing.assert_allclose(after, rotation @ before, atol=1e-4)
-    rest = signal[:, INDEPENDENT] - (dower @ before).T
-    np.testing.assert_allclose(turned[:, INDEPENDENT] - (dower @ after).T, rest, atol=1e-4)
+    rest = signal[:, leads.INDEPENDENT_COLUMNS] - (dower @ before).T
+    np.testing.assert_allclose(turned[:, leads.INDEPENDENT_COLUMNS] - (dower @ after).T, rest, atol=1e-4)
 
 
 def test_stretching_the_dipole_scales_its_axes():
@@ -93,7 +90,7 @@ def test_electrode_noise_obeys_einthoven_and_has_its_level():
 def test_what_is_seen_is_the_product_and_the_noise_in_its_parts():
     signal, change = random_leads(), jax.random.normal(jax.random.key(1), (5, 8))
     noise = augment.electrode_noise(jax.random.key(2), len(signal), 0.1, change)
-    plain = np.asarray(signal)[:, INDEPENDENT] @ np.asarray(change).T
+    plain = np.asarray(signal)[:, leads.INDEPENDENT_COLUMNS] @ np.asarray(change).T
     np.testing.assert_allclose(jax.jit(augment.seen_through)(change, signal), plain, atol=1e-5)
     place = np.arange(len(signal)) / augment.SLOW_SAMPLES
     slow = np.stack([np.interp(place, np.arange(len(noise.knots)), knots) for knots in noise.knots.T], axis=1)

@@ -20,9 +20,9 @@ from ecgjax.errors import InputError
 from ecgjax.models.layers import Dense, NormGelu
 
 _LIMB_SCALE_LEADS = 3  # I, II and III
-_INDEPENDENT = np.array([leads.LEADS.index(name) for name in leads.INDEPENDENT_LEADS])
 _UNDOABLE = np.array([not placement.uses_neutral for placement in leads.PLACEMENTS])
-_UNDO = np.stack([p.inverse.matrix[_INDEPENDENT] for p in leads.PLACEMENTS if not p.uses_neutral]).astype(np.float32)
+_INVERSES = np.stack([p.inverse.matrix for p in leads.PLACEMENTS if not p.uses_neutral]).astype(np.float32)
+_UNDO = _INVERSES[:, leads.INDEPENDENT_COLUMNS]
 """[placement, independent lead, lead]"""
 
 
@@ -164,4 +164,4 @@ def _undone(beat: jax.Array, undo: jax.Array) -> jax.Array:
 
     Only after it is undone is a record normalised, as exchanges of limb and chest change the power of both.
     """
-    return _normalised(jnp.einsum("btl,hml->bhtm", beat, undo))[..., _INDEPENDENT]
+    return _normalised(jnp.einsum("btl,hml->bhtm", beat, undo))[..., leads.INDEPENDENT_COLUMNS]

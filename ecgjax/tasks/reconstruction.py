@@ -29,7 +29,6 @@ from ecgjax.tasks.task import Record
 LOSSES = ("l1", "l2", "huber")
 RANDOM, EVALUATED = "random", "evaluated"
 
-_INDEPENDENT = [leads.LEADS.index(name) for name in leads.INDEPENDENT_LEADS]
 _NUM_LEADS = len(leads.LEADS)
 _GROUPS = "superclass"
 # A lead that hardly moves counts as if it moved this much.
@@ -130,7 +129,7 @@ class Reconstruction:
         # The target stays without: noise of an electrode that is not seen cannot be foretold.
         shown = augment.showing(is_given) @ augment.FROM_INDEPENDENT
         noise = augment.electrode_noise(noise_key, len(full_mv), self.noise_mv, shown)
-        return {**_shown(full_mv, is_given), "signal_mv": augment.seen_through(shown, full_mv, noise)}
+        return _shown(augment.seen_through(shown, full_mv, noise), full_mv, is_given)
 
     def _given(self, key: jax.Array) -> jax.Array:
         """bool `[12]`: the leads that a training record shows."""
@@ -142,15 +141,16 @@ class Reconstruction:
     def evaluation_view(self, record: Record, view: jax.Array) -> Record:
         signal_mv = record["signal_mv"]
         is_recorded = jnp.arange(signal_mv.shape[0]) < record["num_samples"]
-        shown = _shown(signal_mv, _masks(self.sets)[view])
+        is_given = _masks(self.sets)[view]
+        shown = _shown(augment.show_leads(signal_mv, is_given), signal_mv, is_given)
         groups = {"groups": record["groups"]} if "groups" in record else {}
         return {**shown, **groups, "is_recorded": is_recorded}
 
     def loss(self, outputs: jax.Array, batch: Record) -> jax.Array:
         full_mv = batch["full_mv"]
         rebuilt_mv = jax.vmap(complete)(batch["signal_mv"], outputs, batch["is_given"])
-        difference = (rebuilt_mv - full_mv)[..., _INDEPENDENT]
-        deviation_mv = jnp.std(full_mv[..., _INDEPENDENT], axis=1, keepdims=True)
+        difference = (rebuilt_mv - full_mv)[..., leads.INDEPENDENT_COLUMNS]
+        deviation_mv = jnp.std(full_mv[..., leads.INDEPENDENT_COLUMNS], axis=1, keepdims=True)
         difference /= (deviation_mv + _LEAST_DEVIATION_MV) ** self.relative
         if self.loss_name == "l1":
             each = jnp.abs(difference)
@@ -158,7 +158,7 @@ class Reconstruction:
             each = difference**2
         else:
             each = optax.huber_loss(difference, delta=self.huber_mv)
-        is_learnt = batch["is_learnt"][:, _INDEPENDENT]
+        is_learnt = batch["is_learnt"][:, leads.INDEPENDENT_COLUMNS]
         return jnp.sum(jnp.mean(each, axis=1) * is_learnt, axis=1) / jnp.maximum(jnp.sum(is_learnt, axis=1), 1)
 
     def predict(self, outputs: jax.Array, batch: Record) -> dict[str, jax.Array]:
@@ -255,10 +255,10 @@ def _masks(sets: tuple[tuple[str, ...], ...]) -> jax.Array:
     return jnp.array([np.isin(leads.LEADS, given) for given in sets])
 
 
-def _shown(full_mv: jax.Array, is_given: jax.Array) -> Record:
-    """A record of which the leads `is_given` bool `[12]` are shown."""
+def _shown(signal_mv: jax.Array, full_mv: jax.Array, is_given: jax.Array) -> Record:
+    """A record `full_mv` of which `signal_mv` shows the leads `is_given` bool `[12]`."""
     return {
-        "signal_mv": augment.show_leads(full_mv, is_given),
+        "signal_mv": signal_mv,
         "full_mv": full_mv,
         "is_given": is_given,
         "is_learnt": jnp.asarray(IS_INDEPENDENT) & ~is_known(is_given),

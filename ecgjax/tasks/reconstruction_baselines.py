@@ -12,7 +12,6 @@ from ecgjax.data.resident import Resident, resident, whole_record
 from ecgjax.data.split import Split
 from ecgjax.tasks.task import Task
 
-_INDEPENDENT = [leads.LEADS.index(name) for name in leads.INDEPENDENT_LEADS]
 _RECORDS_AT_ONCE = 32
 # Directions with less than this share of the power of the strongest are rounding.
 _SMALLEST_POWER = 1e-9
@@ -20,10 +19,12 @@ _SMALLEST_POWER = 1e-9
 
 def second_moments(ecg: np.ndarray, gain: float) -> np.ndarray:
     """[8, 8]: mean products of I, II and V1..V6 over `[record, time, 12]`, in mV squared."""
-    total = np.zeros((len(_INDEPENDENT), len(_INDEPENDENT)))
+    num_leads = len(leads.INDEPENDENT_LEADS)
+    total = np.zeros((num_leads, num_leads))
     for start in range(0, len(ecg), _RECORDS_AT_ONCE):
         # Counts of microvolts are exact, and there is no level to be taken off: signals have none of meaning.
-        part = ecg[start : start + _RECORDS_AT_ONCE][..., _INDEPENDENT].reshape(-1, len(_INDEPENDENT)).astype(float)
+        some = ecg[start : start + _RECORDS_AT_ONCE][..., leads.INDEPENDENT_COLUMNS]
+        part = some.reshape(-1, num_leads).astype(float)
         total += part.T @ part
     return total / (gain**2 * ecg.shape[0] * ecg.shape[1])
 

@@ -31,7 +31,6 @@ _NEUTRAL = [_NAMES.index(p.name) for p in leads.NEUTRAL_SWAPS]
 _NEUTRAL_FLAT = ("II", "III", "I")
 """The limb lead that each of `leads.NEUTRAL_SWAPS` leaves flat."""
 
-_INDEPENDENT = [leads.LEADS.index(name) for name in leads.INDEPENDENT_LEADS]
 _V1 = leads.LEADS.index("V1")
 
 _BEAT_HZ = 100.0
@@ -201,7 +200,7 @@ def features(beats: np.ndarray) -> np.ndarray:
     Programs Biomed. 2016, 134:31-41), means of P, QRS and T, extremes of QRS, distances between chest leads.
     """
     pairs, chest_pairs = np.triu_indices(len(leads.LEADS), 1), np.triu_indices(len(leads.PRECORDIAL_LEADS), 1)
-    size = np.sqrt(np.square(beats[..., _INDEPENDENT]).mean(axis=(1, 2), keepdims=True))
+    size = np.sqrt(np.square(beats[..., leads.INDEPENDENT_COLUMNS]).mean(axis=(1, 2), keepdims=True))
     beats = beats / np.where(size > 0, size, 1)
     found = [np.log(np.sqrt(np.square(beats).mean(axis=1)) + 0.02)]
     for waves in (_unit(beats[:, _QRS]), _unit(beats)):

@@ -101,7 +101,7 @@ class Body(nn.Module):
             "lead_vectors": DOWER,
             "dipole": np.linalg.pinv(DOWER),
             "from_independent": leads.LEADS_FROM_INDEPENDENT,
-            "pick_independent": np.eye(12)[[leads.LEADS.index(name) for name in leads.INDEPENDENT_LEADS]],
+            "pick_independent": np.eye(12)[leads.INDEPENDENT_COLUMNS],
             "to_leads": leads.LEADS_FROM_ELECTRODES,
             "to_electrodes": leads.ELECTRODES_FROM_LEADS,
         }

@@ -10,7 +10,7 @@ from ecgjax.beats import REFRACTORY_S, SMOOTHING_S, STRETCH_S, THRESHOLD, BeatWi
 
 _DIPOLE = np.linalg.pinv(DOWER)
 _FROM_INDEPENDENT = leads.LEADS_FROM_INDEPENDENT.astype(np.float32)
-_PICK_INDEPENDENT = np.eye(12, dtype=np.float32)[[leads.LEADS.index(name) for name in leads.INDEPENDENT_LEADS]]
+_PICK_INDEPENDENT = np.eye(12, dtype=np.float32)[leads.INDEPENDENT_COLUMNS]
 _TO_LEADS = leads.LEADS_FROM_ELECTRODES.astype(np.float32)
 _TO_ELECTRODES = leads.ELECTRODES_FROM_LEADS.astype(np.float32)
 
@@ -56,7 +56,7 @@ def _power(signal_mv: np.ndarray, metric: np.ndarray | None) -> np.ndarray:
 
 
 def vary_body(options: ConfigDict, rng: np.random.Generator) -> np.ndarray:
-    """`[12, 12]`, `ecgjax.augment.vary_body`."""
+    """`[12, 12]` on leads: `ecgjax.augment.vary_body`."""
     shift = np.clip(rng.standard_normal() + rng.standard_normal(6), -2, 2)
     place = np.clip(np.arange(6) + options.displacement * 0.5**0.5 * shift, 0, 5)
     chest = np.eye(9, dtype=np.float32)

@@ -16,7 +16,6 @@ from scripts.peers.batch_views import AverageBeat, Body, Records, constant, stre
 from scripts.peers.trainer import Batch, Peer
 
 _UNDOABLE = [placement for placement in leads.PLACEMENTS if not placement.uses_neutral]
-_INDEPENDENT = [leads.LEADS.index(name) for name in leads.INDEPENDENT_LEADS]
 _MATRICES = np.stack([placement.matrix for placement in leads.PLACEMENTS]).astype(np.float32)
 _NEUTRAL_GAINS = np.stack([placement.neutral_gain for placement in leads.PLACEMENTS]).astype(np.float32)
 
@@ -31,7 +30,7 @@ class PlacementNet(nn.Module):
         self.num_blocks = options.num_blocks
         self.num_reversals = len(leads.PLACEMENTS) - 1
         layers = {
-            "embed": nn.Linear(2 * len(_INDEPENDENT) * options.patch, options.features),
+            "embed": nn.Linear(2 * len(leads.INDEPENDENT_LEADS) * options.patch, options.features),
             "embed_norm": nn.LayerNorm(options.features, eps=1e-6),
             "join": nn.Linear(joined, options.hidden),
             "score_norm": nn.LayerNorm(options.hidden, eps=1e-6),
@@ -44,7 +43,7 @@ class PlacementNet(nn.Module):
             layers[f"block_{i}"] = nn.Linear(options.hidden, options.hidden)
         self.layers = nn.ModuleDict(layers)
         self.dropout_rate = options.dropout_rate
-        undo = np.stack([placement.inverse.matrix[_INDEPENDENT] for placement in _UNDOABLE])
+        undo = np.stack([placement.inverse.matrix[leads.INDEPENDENT_COLUMNS] for placement in _UNDOABLE])
         self.register_buffer("undo", constant(undo), persistent=False)
         is_undoable = torch.tensor([not placement.uses_neutral for placement in leads.PLACEMENTS])
         self.register_buffer("is_undoable", is_undoable, persistent=False)
