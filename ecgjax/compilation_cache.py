@@ -21,20 +21,20 @@ def keep_compiled(directory: str) -> None:
     if not directory or jax.config.jax_compilation_cache_dir:  # type: ignore[attr-defined]
         return
     # Machines that share a home may differ in what their processors can do, and code compiled for one fails on another.
-    folder = Path(directory).expanduser() / f"{platform.machine()}-{_processor()}"
+    folder = Path(directory).expanduser() / name_of_processor()
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
         _delete_unused(folder)
         jax.config.update("jax_compilation_cache_dir", str(folder))
 
 
-def _processor() -> str:
+def name_of_processor() -> str:
     """A short name for what the processor can do."""
     described = platform.processor()
     with contextlib.suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         described += next((line for line in lines if line.startswith(("flags", "Features"))), "")
-    return hashlib.sha256(described.encode()).hexdigest()[:8]
+    return f"{platform.machine()}-{hashlib.sha256(described.encode()).hexdigest()[:8]}"
 
 
 def _delete_unused(folder: Path) -> None:

@@ -28,6 +28,7 @@ from ecgjax.errors import InputError
 from ecgjax.evaluate import COMBINES, Evaluator, Predictions, Windows
 from ecgjax.memory import leave_scraps_of_compilers
 from ecgjax.models import DTYPES
+from ecgjax.native import library
 from ecgjax.optimizers import build_optimizer, build_schedule
 from ecgjax.parallel import AXIS, Parallel, to_host
 from ecgjax.preprocess import Preprocess
@@ -216,6 +217,8 @@ def has_label(split: Split, condition: str) -> np.ndarray:
 def build(config: ConfigDict, train: Split) -> Experiment:
     """Task, network, optimiser and devices for records like those of `train`; raises InputError on unknown names."""
     keep_compiled(config.compilation_cache_dir)
+    if config.native_convolutions:
+        library.load()
     leave_scraps_of_compilers()
     parallel, task, module, schedule = _parts(config)
     crop_samples = round(config.data.crop_s * train.fs_hz)

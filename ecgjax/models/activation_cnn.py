@@ -4,8 +4,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from ecgjax.models.batch_norm import BatchNorm
 from ecgjax.models.beat_cnn import DenseHead
-from ecgjax.models.sequence_layers import BatchNorm
 from ecgjax.models.signal_layers import max_pool
 from ecgjax.models.three_tap_conv import ThreeTapConv
 
@@ -38,7 +38,7 @@ class ActivationCNN(nn.Module):
         x = signal_mv
         for i, features in enumerate(self.features):
             x = ThreeTapConv(features, self.dtype, name=f"conv_{i}")(x)
-            x = BatchNorm(self.dtype, self.axis_name, name=f"norm_{i}")(x, is_training)
+            x = BatchNorm(is_training, self.dtype, self.axis_name, name=f"norm_{i}")(x)
             x = nn.leaky_relu(x, self.negative_slope)
         x = max_pool(x[:, : x.shape[1] // 4 * 4], 4, 4)
         return DenseHead(self.num_outputs, (self.hidden,), self.negative_slope, self.dtype, name="head")(x)

@@ -4,6 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from ecgjax.models.batch_norm import BatchNorm
 from ecgjax.models.sequence_layers import Linear
 
 _MODULES_A_SHORTCUT = 3
@@ -65,7 +66,4 @@ class InceptionTime(nn.Module):
         return Linear(features, self.dtype, use_bias=False, kernel_init=start, name=name)
 
     def _norm(self, x: jax.Array, is_training: bool, name: str) -> jax.Array:
-        norm = nn.BatchNorm(
-            not is_training, momentum=0.99, epsilon=1e-3, dtype=self.dtype, axis_name=self.axis_name, name=name
-        )
-        return norm(x)
+        return BatchNorm(is_training, self.dtype, self.axis_name, momentum=0.99, epsilon=1e-3, name=name)(x)

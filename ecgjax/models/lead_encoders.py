@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from ecgjax.errors import InputError
-from ecgjax.models.sequence_layers import GRU, BatchNorm, Conv, Linear, max_of_neighbours, max_pool
+from ecgjax.models.batch_norm import BatchNorm
+from ecgjax.models.sequence_layers import GRU, Conv, Linear, max_of_neighbours, max_pool
 
 ENCODERS = ("cnn", "inception", "gru", "cnn_gru", "inception_gru")
 
@@ -64,7 +65,7 @@ class LeadEncoder(nn.Module):
     def _convolutions(self, x: jax.Array, is_training: bool) -> jax.Array:
         for i, (channels, kernel_size) in enumerate(zip(_CNN_CHANNELS, _KERNELS[self.encoder], strict=True)):
             x = Conv(channels, kernel_size, self.dtype, name=f"conv_{i}")(x)
-            x = max_pool(nn.relu(BatchNorm(self.dtype, self.axis_name, name=f"norm_{i}")(x, is_training)))
+            x = max_pool(nn.relu(BatchNorm(is_training, self.dtype, self.axis_name, name=f"norm_{i}")(x)))
         return x
 
 
@@ -88,13 +89,13 @@ class Inception(nn.Module):
         """`[time, sequence, channel]` -> `[time, sequence, 128]`."""
         direct = Linear(_BRANCH, self.dtype, name="direct")(x)
         narrow = Linear(2 * self.bottleneck, self.dtype, name="narrow")(x)
-        narrow = nn.relu(BatchNorm(self.dtype, self.axis_name, name="narrow_norm")(narrow, is_training))
+        narrow = nn.relu(BatchNorm(is_training, self.dtype, self.axis_name, name="narrow_norm")(narrow))
         short, long = jnp.split(narrow, 2, axis=-1)
         short = Conv(_BRANCH, 5, self.dtype, name="short")(short)
         long = Conv(_BRANCH, 11, self.dtype, name="long")(long)
         pooled = Linear(_BRANCH, self.dtype, name="pooled")(max_of_neighbours(x))
         together = jnp.concatenate([direct, short, long, pooled], axis=-1)
-        return nn.relu(BatchNorm(self.dtype, self.axis_name, name="norm")(together, is_training))
+        return nn.relu(BatchNorm(is_training, self.dtype, self.axis_name, name="norm")(together))
 
 
 class AttentionPool(nn.Module):

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from ecgjax.errors import InputError
+from ecgjax.models.batch_norm import BatchNorm
 from ecgjax.models.layers import add_bias
 from ecgjax.models.sequence_layers import uniform
 from ecgjax.models.signal_layers import FlatHead, convolve
@@ -78,8 +79,7 @@ class LeadBranches(nn.Module):
             raise InputError(f"ML-ResNet was shown {num_samples} samples", f"show it at least {shortest}: data.crop_s")
 
         def convolution(x: jax.Array, features: int, kernel_size: int) -> jax.Array:
-            # PyTorch's constants, with which the published network was trained.
-            norm = nn.BatchNorm(not is_training, momentum=0.9, epsilon=1e-5, dtype=self.dtype, axis_name=self.axis_name)
+            norm = BatchNorm(is_training, self.dtype, self.axis_name)
             return norm(LeadConv(num_leads, features, kernel_size, self.dtype)(x))
 
         x = signal_mv

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from ecgjax.errors import InputError
+from ecgjax.models.batch_norm import BatchNorm
 from ecgjax.models.signal_layers import Conv, FlatHead, max_pool
 
 POOLINGS = ("flatten", "mean")
@@ -142,9 +143,7 @@ def batch_norm(
     is_training: bool, dtype: jnp.dtype, axis_name: str | None, momentum: float = 0.9, epsilon: float = 1e-5
 ) -> Callable[[], nn.Module]:
     """Makes batch normalisations, with PyTorch's constants unless told otherwise."""
-    return functools.partial(
-        nn.BatchNorm, not is_training, momentum=momentum, epsilon=epsilon, dtype=dtype, axis_name=axis_name
-    )
+    return functools.partial(BatchNorm, is_training, dtype, axis_name, momentum=momentum, epsilon=epsilon)
 
 
 def dropout(is_training: bool, rate: float) -> Callable[[], nn.Module]:

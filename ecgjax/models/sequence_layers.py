@@ -12,7 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from ecgjax.models.layers import add_bias, column_sum, multiply_scale
+from ecgjax.models.layers import add_bias, column_sum
 
 Initializer = Callable[..., jax.Array]
 
@@ -104,48 +104,6 @@ def _convolve_backward(kept: tuple[jax.Array, jax.Array], gradient: jax.Array) -
 
 
 convolve.defvjp(lambda x, kernel: (convolve(x, kernel), (x, kernel)), _convolve_backward)
-
-
-@jax.custom_vjp
-def moments(x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Mean and mean square of `[..., channel]` over all but the last axis, `[channel]` float32 each."""
-    num_rows, wide = x.size // x.shape[-1], x.astype(jnp.float32)
-    return column_sum(wide) / num_rows, column_sum(wide**2) / num_rows
-
-
-def _moments_backward(x: jax.Array, gradients: tuple[jax.Array, jax.Array]) -> tuple[jax.Array]:
-    of_mean, of_square = (gradient * (x.shape[-1] / x.size) for gradient in gradients)
-    return ((of_mean + 2 * x * of_square).astype(x.dtype),)
-
-
-moments.defvjp(lambda x: (moments(x), x), _moments_backward)
-
-
-class BatchNorm(nn.Module):
-    """`flax.linen.BatchNorm` with sums that are fast on CPU, averaged over the device axis `axis_name`."""
-
-    dtype: jnp.dtype
-    axis_name: str | None
-
-    @nn.compact
-    def __call__(self, x: jax.Array, is_training: bool) -> jax.Array:
-        channels = x.shape[-1]
-        scale = self.param("scale", nn.initializers.ones, (channels,))
-        bias = self.param("bias", nn.initializers.zeros, (channels,))
-        running_mean = self.variable("batch_stats", "mean", jnp.zeros, (channels,))
-        running_var = self.variable("batch_stats", "var", jnp.ones, (channels,))
-        if is_training:
-            mean, square = moments(x)
-            if self.axis_name is not None and not self.is_initializing():
-                mean, square = jax.lax.pmean(jnp.stack([mean, square]), self.axis_name)
-            var = jnp.maximum(square - mean**2, 0)
-            if not self.is_initializing():
-                running_mean.value = 0.9 * running_mean.value + 0.1 * mean
-                running_var.value = 0.9 * running_var.value + 0.1 * var
-        else:
-            mean, var = running_mean.value, running_var.value
-        scale = scale * jax.lax.rsqrt(var + 1e-5)
-        return add_bias(multiply_scale(x, scale.astype(self.dtype)), (bias - mean * scale).astype(self.dtype))
 
 
 def max_pool(x: jax.Array) -> jax.Array:

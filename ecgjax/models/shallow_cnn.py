@@ -4,6 +4,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from ecgjax.models.batch_norm import BatchNorm
+
 
 class ShallowCNN(nn.Module):
     """Convolution, batch normalisation, rectifier and dropout a layer; then the mean over time and one dense layer.
@@ -32,9 +34,7 @@ class ShallowCNN(nn.Module):
         x = signal_mv
         for features in self.features:
             x = nn.Conv(features, (self.kernel_size,), dtype=self.dtype, kernel_init=nn.initializers.he_normal())(x)
-            x = nn.BatchNorm(not is_training, momentum=0.99, epsilon=1e-3, dtype=self.dtype, axis_name=self.axis_name)(
-                x
-            )
+            x = BatchNorm(is_training, self.dtype, self.axis_name, momentum=0.99, epsilon=1e-3)(x)
             x = nn.leaky_relu(x, self.negative_slope)
             x = nn.Dropout(self.dropout_rate, deterministic=not is_training)(x)
         return nn.Dense(self.num_outputs)(jnp.mean(x, axis=1, dtype=jnp.float32))

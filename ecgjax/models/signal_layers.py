@@ -10,6 +10,7 @@ import numpy as np
 from ecgjax.compiled_apart import apart
 from ecgjax.errors import InputError
 from ecgjax.models.layers import Dense, add_bias
+from ecgjax.native import convolution as native
 
 
 def _padding(num_samples: int, size: int, stride: int) -> tuple[int, int, int]:
@@ -87,19 +88,24 @@ def _convolve_by_ones(x: jax.Array, kernel: jax.Array, padding: tuple[int, int])
 def _convolve_by_ones_forward(
     x: jax.Array, kernel: jax.Array, padding: tuple[int, int]
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    return _convolve(x, kernel, 1, padding), (x, kernel)
+    by_xla = functools.partial(_convolve, stride=1, padding=padding)
+    return native.convolve(x, kernel, padding, by_xla), (x, kernel)
 
 
 def _convolve_by_ones_backward(
     padding: tuple[int, int], kept: tuple[jax.Array, jax.Array], gradient: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     x, kernel = kept
-    _, of_x = jax.vjp(lambda x: _convolve(x, kernel, 1, padding), x)
-    # The signal is convolved with the gradient, channels in the place of records; transposed before the product reads
-    # each value many times, not while it does.
+    turned, beyond = kernel[::-1].transpose(0, 2, 1), (len(kernel) - 1 - padding[0], len(kernel) - 1 - padding[1])
+    of_x = native.convolve(gradient, turned, beyond, functools.partial(_convolve, stride=1, padding=beyond))
+    return of_x, native.kernel_gradient(x, gradient, padding, functools.partial(_kernel_gradient, padding=padding))
+
+
+def _kernel_gradient(x: jax.Array, gradient: jax.Array, padding: tuple[int, int]) -> jax.Array:
+    """The signal convolved with the gradient, channels in the place of records."""
+    # Transposed before the product reads each value many times, not while it does.
     signal = apart(functools.partial(_channels_first, padding=padding))(x)
-    of_kernel = _convolve(signal, _time_first(gradient), 1, (0, 0)).transpose(1, 0, 2)
-    return *of_x(gradient), of_kernel
+    return _convolve(signal, _time_first(gradient), 1, (0, 0)).transpose(1, 0, 2)
 
 
 def _channels_first(x: jax.Array, padding: tuple[int, int]) -> jax.Array:

@@ -4,13 +4,12 @@ Strodthoff et al. 2020, arXiv:2004.13701 (xresnet1d101); He et al. 2018, arXiv:1
 a plain residual network: three convolutions as the stem, means on shortcuts, and blocks that start as their shortcut.
 """
 
-from typing import Any
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from ecgjax.errors import InputError
+from ecgjax.models.batch_norm import BatchNorm
 from ecgjax.models.sequence_layers import Linear
 
 DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
@@ -62,10 +61,10 @@ class XResNet1D(nn.Module):
 
     def _head(self, x: jax.Array, is_training: bool) -> jax.Array:
         x = jnp.concatenate([jnp.max(x, axis=1), jnp.mean(x, axis=1)], axis=-1)
-        x = _batch_norm(is_training, jnp.float32, self.axis_name, name="pooled_norm")(x)
+        x = BatchNorm(is_training, jnp.float32, self.axis_name, name="pooled_norm")(x)
         x = nn.Dropout(self.dropout_rate / 2, deterministic=not is_training)(x)
         x = nn.relu(nn.Dense(_HEAD, kernel_init=nn.initializers.he_normal(), name="hidden")(x))
-        x = _batch_norm(is_training, jnp.float32, self.axis_name, name="hidden_norm")(x)
+        x = BatchNorm(is_training, jnp.float32, self.axis_name, name="hidden_norm")(x)
         x = nn.Dropout(self.dropout_rate, deterministic=not is_training)(x)
         return nn.Dense(self.num_outputs, name="out")(x)
 
@@ -136,9 +135,4 @@ class ConvNorm(nn.Module):
                 name="kernel",
             )(x)
         scale = nn.initializers.zeros if self.starts_at_zero else nn.initializers.ones
-        return _batch_norm(is_training, self.dtype, self.axis_name, scale_init=scale, name="norm")(x)
-
-
-def _batch_norm(is_training: bool, dtype: jnp.dtype, axis_name: str | None, **options: Any) -> nn.BatchNorm:
-    """With the constants of PyTorch, in which the network was published."""
-    return nn.BatchNorm(not is_training, momentum=0.9, epsilon=1e-5, dtype=dtype, axis_name=axis_name, **options)
+        return BatchNorm(is_training, self.dtype, self.axis_name, scale_init=scale, name="norm")(x)

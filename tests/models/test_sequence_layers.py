@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ecgjax.models.sequence_layers import GRU, BatchNorm, Conv, convolve, max_of_neighbours, max_pool
+from ecgjax.models.sequence_layers import GRU, Conv, convolve, max_of_neighbours, max_pool
 
 torch = pytest.importorskip("torch")
 
@@ -92,45 +92,3 @@ def test_gru():
             of_params[f"{source}_kernel"].T, getattr(theirs, f"weight_{name}_l0").grad, atol=1e-5
         )
         np.testing.assert_allclose(of_params[f"{source}_bias"], getattr(theirs, f"bias_{name}_l0").grad, atol=1e-5)
-
-
-def test_batch_normalisation_in_training_and_after():
-    x, layer = 2 * normal(40, 3, 4) + 1, BatchNorm(jnp.float32, None)
-    variables = layer.init(jax.random.key(0), x, True)
-    params = {"scale": jnp.asarray(normal(4, seed=1)), "bias": jnp.asarray(normal(4, seed=2))}
-    theirs, given = torch.nn.BatchNorm1d(4), as_torch(x)
-    theirs.weight.data, theirs.bias.data = (torch.tensor(np.array(params[name])) for name in ("scale", "bias"))
-    output = theirs(given)
-
-    def function(x, params):
-        return layer.apply({**variables, "params": params}, x, True, mutable=["batch_stats"])[0]
-
-    np.testing.assert_allclose(function(x, params), as_ours(output), atol=1e-5)
-    of_x, of_params = gradients(function, x, params)
-    pull_back(output)
-    np.testing.assert_allclose(of_x, as_ours(given.grad), atol=1e-5)
-    np.testing.assert_allclose(of_params["scale"], theirs.weight.grad, rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(of_params["bias"], theirs.bias.grad, rtol=1e-4, atol=1e-4)
-
-    _, state = layer.apply({**variables, "params": params}, x, True, mutable=["batch_stats"])
-    # PyTorch keeps the unbiased variance.
-    np.testing.assert_allclose(state["batch_stats"]["mean"], theirs.running_mean, rtol=1e-5)
-    np.testing.assert_allclose(state["batch_stats"]["var"] - 0.9, (theirs.running_var - 0.9) * 119 / 120, rtol=1e-4)
-    theirs.eval().running_var.data = torch.tensor(np.array(state["batch_stats"]["var"]))
-    later = np.asarray(layer.apply({"params": params, **state}, x, False))
-    np.testing.assert_allclose(later, as_ours(theirs(as_torch(x))), rtol=1e-4, atol=1e-5)
-
-
-def test_batch_statistics_are_those_of_all_devices():
-    halves = np.stack([normal(10, 3, 4), 3 * normal(10, 3, 4, seed=1) + 2])
-    alone, shared = BatchNorm(jnp.float32, None), BatchNorm(jnp.float32, "batch")
-    variables = alone.init(jax.random.key(0), halves[0], True)
-
-    def apply(layer, x):
-        return layer.apply(variables, x, True, mutable=["batch_stats"])
-
-    whole, state = apply(alone, np.concatenate(halves))
-    parts, states = jax.vmap(lambda x: apply(shared, x), axis_name="batch")(halves)
-    np.testing.assert_allclose(parts.reshape(whole.shape), whole, atol=1e-5)
-    for name, value in state["batch_stats"].items():
-        np.testing.assert_allclose(states["batch_stats"][name], [value, value], rtol=1e-5)

@@ -1,0 +1,85 @@
+"""The C++ of this folder as functions of XLA: compiled where it was not before, loaded, and told to JAX."""
+
+import ctypes
+import functools
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import jax
+from absl import logging
+
+from ecgjax.compilation_cache import name_of_processor
+
+FOLDER = "~/.cache/ecgjax/native"
+"""Where the compiled library is kept, by processor and version."""
+
+_SOURCE = Path(__file__).with_name("convolution.cc")
+_FUNCTIONS = ("convolution", "kernel_gradient")
+_OPTIONS = ("-std=c++20", "-O3", "-march=native", "-shared", "-fPIC", "-w")
+_COMPILERS = ("c++", "g++", "clang++")
+_LIMIT_S = 120
+
+PREFIX = "ecgjax_"
+"""Before the name of a function, where JAX is told of it."""
+
+is_loaded = False
+"""Whether the functions can be called."""
+
+
+@functools.cache
+def load() -> None:
+    """Sets `is_loaded` where there is a CPU to compute on and a C++ compiler, $CXX say, or an earlier one's work.
+
+    Where not, or where compiling fails, everything is left to XLA, and a line in the log says so.
+    """
+    global is_loaded  # noqa: PLW0603 - as JAX's registry, which holds for the process, too
+    if jax.default_backend() != "cpu":
+        return
+    try:
+        library = _loaded()
+    except (OSError, subprocess.SubprocessError) as error:
+        said = getattr(error, "stderr", None) or str(error)
+        logging.warning("without native convolutions, which take less time: %s", said.strip().splitlines()[0])
+        return
+    for name in _FUNCTIONS:
+        jax.ffi.register_ffi_target(PREFIX + name, jax.ffi.pycapsule(getattr(library, name)), platform="cpu")
+    is_loaded = True
+
+
+def _loaded() -> ctypes.CDLL:
+    # The headers of jaxlib may differ between its versions, and code for one processor fails on another.
+    made_of = [jax.lib.__version__, *_OPTIONS, _SOURCE.read_text()]
+    name = hashlib.sha256("\0".join(made_of).encode()).hexdigest()[:16] + ".so"
+    kept = Path(FOLDER).expanduser() / name_of_processor() / name
+    if kept.exists():
+        return ctypes.CDLL(str(kept))
+    with tempfile.TemporaryDirectory() as folder:
+        built = Path(folder) / name
+        subprocess.run(
+            [_compiler(), *_OPTIONS, f"-I{jax.ffi.include_dir()}", str(_SOURCE), "-o", str(built)],
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=_LIMIT_S,
+        )
+        try:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            # Another process may be doing the same.
+            own = kept.with_suffix(f".{os.getpid()}")
+            shutil.copy(built, own)
+            own.replace(kept)
+        except OSError:
+            return ctypes.CDLL(str(built))
+    return ctypes.CDLL(str(kept))
+
+
+def _compiler() -> str:
+    names = (os.environ.get("CXX", ""), *_COMPILERS)
+    found = next((path for path in map(shutil.which, names) if path), None)
+    if found is None:
+        raise FileNotFoundError(f"no C++ compiler: neither {', '.join(_COMPILERS)} nor $CXX is one")
+    return found
