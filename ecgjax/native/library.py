@@ -1,5 +1,6 @@
 """The C++ of this folder as functions of XLA: compiled where it was not before, loaded, and told to JAX."""
 
+import contextlib
 import ctypes
 import functools
 import hashlib
@@ -40,24 +41,27 @@ def load() -> None:
     if jax.default_backend() != "cpu":
         return
     try:
-        library = _loaded()
+        library = _library()
     except (OSError, subprocess.SubprocessError) as error:
-        said = getattr(error, "stderr", None) or str(error)
-        logging.warning("without native convolutions, which take less time: %s", said.strip().splitlines()[0])
+        said = error.stderr.strip() if isinstance(error, subprocess.CalledProcessError) else ""
+        logging.warning("without native convolutions, which take less time: %s", (said or str(error)).splitlines()[0])
         return
     for name in _FUNCTIONS:
         jax.ffi.register_ffi_target(PREFIX + name, jax.ffi.pycapsule(getattr(library, name)), platform="cpu")
     is_loaded = True
 
 
-def _loaded() -> ctypes.CDLL:
+def _library() -> ctypes.CDLL:
     # The headers of jaxlib may differ between its versions, and code for one processor fails on another.
     made_of = [jax.lib.__version__, *_OPTIONS, _SOURCE.read_text()]
     name = hashlib.sha256("\0".join(made_of).encode()).hexdigest()[:16] + ".so"
     kept = Path(FOLDER).expanduser() / name_of_processor() / name
     if kept.exists():
         return ctypes.CDLL(str(kept))
-    with tempfile.TemporaryDirectory() as folder:
+    with contextlib.suppress(OSError):
+        kept.parent.mkdir(parents=True, exist_ok=True)
+    is_kept = os.access(kept.parent, os.W_OK)
+    with tempfile.TemporaryDirectory(dir=kept.parent if is_kept else None) as folder:
         built = Path(folder) / name
         subprocess.run(
             [_compiler(), *_OPTIONS, f"-I{jax.ffi.include_dir()}", str(_SOURCE), "-o", str(built)],
@@ -66,15 +70,8 @@ def _loaded() -> ctypes.CDLL:
             text=True,
             timeout=_LIMIT_S,
         )
-        try:
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            # Another process may be doing the same.
-            own = kept.with_suffix(f".{os.getpid()}")
-            shutil.copy(built, own)
-            own.replace(kept)
-        except OSError:
-            return ctypes.CDLL(str(built))
-    return ctypes.CDLL(str(kept))
+        # Whole at once, since another process may be doing the same.
+        return ctypes.CDLL(str(built.replace(kept) if is_kept else built))
 
 
 def _compiler() -> str:
