@@ -34,7 +34,7 @@ def base() -> ConfigDict:
     config.sharding = "pmap"  # how the devices share a batch: pmap or shard_map
     config.dtype = "float32"  # compute type of the network: float32 or bfloat16; parameters stay float32
     config.compilation_cache_dir = "~/.cache/ecgjax/compiled"  # keeps what is compiled between runs; "": nothing
-    config.native_convolutions = True  # trains with those in C++, on a CPU where there is a compiler
+    config.native_gradients = True  # of convolution kernels, in C++, on a CPU where there is a compiler
 
     config.data = ConfigDict()
     config.data.name = "simulated"  # dataset, see DATASETS

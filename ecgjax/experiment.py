@@ -217,7 +217,7 @@ def has_label(split: Split, condition: str) -> np.ndarray:
 def build(config: ConfigDict, train: Split) -> Experiment:
     """Task, network, optimiser and devices for records like those of `train`; raises InputError on unknown names."""
     keep_compiled(config.compilation_cache_dir)
-    if config.native_convolutions:
+    if config.native_gradients:
         library.load()
     leave_scraps_of_compilers()
     parallel, task, module, schedule = _parts(config)

@@ -10,7 +10,7 @@ import numpy as np
 from ecgjax.compiled_apart import apart
 from ecgjax.errors import InputError
 from ecgjax.models.layers import Dense, add_bias
-from ecgjax.native import convolution as native
+from ecgjax.native.kernel_gradient import kernel_gradient
 
 
 def _padding(num_samples: int, size: int, stride: int) -> tuple[int, int, int]:
@@ -88,17 +88,16 @@ def _convolve_by_ones(x: jax.Array, kernel: jax.Array, padding: tuple[int, int])
 def _convolve_by_ones_forward(
     x: jax.Array, kernel: jax.Array, padding: tuple[int, int]
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    by_xla = functools.partial(_convolve, stride=1, padding=padding)
-    return native.convolve(x, kernel, padding, by_xla), (x, kernel)
+    return _convolve(x, kernel, 1, padding), (x, kernel)
 
 
 def _convolve_by_ones_backward(
     padding: tuple[int, int], kept: tuple[jax.Array, jax.Array], gradient: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     x, kernel = kept
-    turned, beyond = kernel[::-1].transpose(0, 2, 1), (len(kernel) - 1 - padding[0], len(kernel) - 1 - padding[1])
-    of_x = native.convolve(gradient, turned, beyond, functools.partial(_convolve, stride=1, padding=beyond))
-    return of_x, native.kernel_gradient(x, gradient, padding, functools.partial(_kernel_gradient, padding=padding))
+    _, of_x = jax.vjp(lambda x: _convolve(x, kernel, 1, padding), x)
+    by_xla = functools.partial(_kernel_gradient, padding=padding)
+    return *of_x(gradient), kernel_gradient(x, gradient, padding[0], len(kernel), by_xla)
 
 
 def _kernel_gradient(x: jax.Array, gradient: jax.Array, padding: tuple[int, int]) -> jax.Array:

@@ -18,17 +18,16 @@ from ecgjax.compilation_cache import name_of_processor
 FOLDER = "~/.cache/ecgjax/native"
 """Where the compiled library is kept, by processor and version."""
 
-_SOURCE = Path(__file__).with_name("convolution.cc")
-_FUNCTIONS = ("convolution", "kernel_gradient")
-_OPTIONS = ("-std=c++20", "-O3", "-march=native", "-shared", "-fPIC", "-w")
+_SOURCE = Path(__file__).with_name("kernel_gradient.cc")
+_OPTIONS = ("-std=c++17", "-O3", "-march=native", "-shared", "-fPIC", "-w")
 _COMPILERS = ("c++", "g++", "clang++")
 _LIMIT_S = 120
 
-PREFIX = "ecgjax_"
-"""Before the name of a function, where JAX is told of it."""
+KERNEL_GRADIENT = "ecgjax_kernel_gradient"
+"""The function's name in programs of JAX."""
 
 is_loaded = False
-"""Whether the functions can be called."""
+"""Whether it can be called."""
 
 
 @functools.cache
@@ -44,10 +43,11 @@ def load() -> None:
         library = _library()
     except (OSError, subprocess.SubprocessError) as error:
         said = error.stderr.strip() if isinstance(error, subprocess.CalledProcessError) else ""
-        logging.warning("without native convolutions, which take less time: %s", (said or str(error)).splitlines()[0])
+        logging.warning(
+            "kernels' gradients are left to XLA, which takes longer: %s", (said or str(error)).splitlines()[0]
+        )
         return
-    for name in _FUNCTIONS:
-        jax.ffi.register_ffi_target(PREFIX + name, jax.ffi.pycapsule(getattr(library, name)), platform="cpu")
+    jax.ffi.register_ffi_target(KERNEL_GRADIENT, jax.ffi.pycapsule(library.kernel_gradient), platform="cpu")
     is_loaded = True
 
 
