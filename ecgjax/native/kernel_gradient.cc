@@ -95,7 +95,7 @@ int64_t AddChannels(const Shape& shape, const float* x, const float* gradient, i
   return channel;
 }
 
-// All taps and channels of the features from `feature` on that come in blocks; returns the first of those that are left.
+// The same for all channels of the features from `feature` on that come in blocks.
 template <int width, int vectors>
 int64_t AddFeatures(const Shape& shape, const float* x, const float* gradient, int64_t begin, int64_t end, float* out,
                     int64_t feature) {

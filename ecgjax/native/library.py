@@ -1,4 +1,4 @@
-"""The C++ of this folder as functions of XLA: compiled where it was not before, loaded, and told to JAX."""
+"""The C++ of this folder as a library: compiled where it was not before, loaded, and told to JAX."""
 
 import contextlib
 import ctypes
