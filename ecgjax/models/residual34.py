@@ -3,6 +3,7 @@
 After Rajpurkar et al. 2017, arXiv:1707.01836: sixteen units of two convolutions, every other of which halves the rate.
 """
 
+import functools
 from collections.abc import Callable
 
 import flax.linen as nn
@@ -10,8 +11,9 @@ import jax
 import jax.numpy as jnp
 
 from ecgjax.errors import InputError
+from ecgjax.models.batch_norm import BatchNorm
 from ecgjax.models.layers import Dense
-from ecgjax.models.ribeiro_net import batch_norm, dropout
+from ecgjax.models.ribeiro_net import dropout
 from ecgjax.models.signal_layers import Conv, flat_rows, max_pool
 
 HEADS = ("flatten", "mean")
@@ -64,7 +66,7 @@ class Residual34(nn.Module):
                 f"residual34 was shown {signal_mv.shape[1]} samples", f"show it at least {HALVING}: raise data.crop_s"
             )
         # Keras's constants, with which the published network was trained.
-        norm = batch_norm(is_training, self.dtype, self.axis_name, momentum=0.99, epsilon=1e-3)
+        norm = functools.partial(BatchNorm, is_training, self.dtype, self.axis_name, momentum=0.99, epsilon=1e-3)
         drop = dropout(is_training, self.dropout_rate)
 
         def convolution(x: jax.Array, features: int, kernel_size: int) -> jax.Array:

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from ecgjax.beats import ONE_LEAD, BeatWindow, find_beats
+from ecgjax.models.batch_norm import BatchNorm
 from ecgjax.models.layers import Dense, Dropout, LayerNorm
-from ecgjax.models.ribeiro_net import batch_norm
 from ecgjax.models.signal_layers import Conv, max_pool
 
 BEFORE_S, AFTER_S = 0.32, 0.48
@@ -69,7 +69,7 @@ class RhythmReader(nn.Module):
         signal, mask, measures = jnp.clip(signal_mv[..., 0], -LARGEST, LARGEST), signal_mv[..., 1], signal_mv[:, 0, 2:]
         parts = [self._signal(signal, mask, is_training), self._beats(signal, mask, is_training)]
         if measures.shape[-1]:
-            norm = batch_norm(is_training, jnp.float32, self.axis_name)
+            norm = functools.partial(BatchNorm, is_training, jnp.float32, self.axis_name)
             # Twice, since the first is at the mercy of outliers.
             normal = jnp.clip(norm()(jnp.arcsinh(norm()(measures))), -FARTHEST_MEASURE, FARTHEST_MEASURE)
             parts.append(nn.gelu(LayerNorm(self.dtype)(Dense(self.measure_features, self.dtype)(normal))))
@@ -78,7 +78,7 @@ class RhythmReader(nn.Module):
 
     def _signal(self, signal: jax.Array, mask: jax.Array, is_training: bool) -> jax.Array:
         """Mean and maximum over time of what the residual units make of the signal."""
-        norm = batch_norm(is_training, self.dtype, self.axis_name)
+        norm = functools.partial(BatchNorm, is_training, self.dtype, self.axis_name)
         drop = functools.partial(Dropout(self.dropout_rate), is_training=is_training)
 
         def convolution(x: jax.Array, features: int, kernel_size: int, stride: int) -> jax.Array:

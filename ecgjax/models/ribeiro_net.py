@@ -97,7 +97,7 @@ class RibeiroNet(nn.Module):
                 "give model.ribeiro_net.factors and channels as many numbers, each at least 1",
             )
         # Keras's constants, with which the published network was trained.
-        norm = batch_norm(is_training, self.dtype, self.axis_name, momentum=0.99, epsilon=1e-3)
+        norm = functools.partial(BatchNorm, is_training, self.dtype, self.axis_name, momentum=0.99, epsilon=1e-3)
         drop = dropout(is_training, self.dropout_rate)
         x = total = stem(signal_mv, self.kernel_size, False, norm, self.dtype)
         for features, factor in zip(self.channels, self.factors, strict=True):
@@ -132,18 +132,11 @@ class RibeiroFullRateNet(nn.Module):
     @nn.compact
     def __call__(self, signal_mv: jax.Array, is_training: bool) -> jax.Array:
         """`[batch, time, lead]` -> `[batch, num_outputs]`, for signals of the length of training."""
-        norm = batch_norm(is_training, self.dtype, self.axis_name)
+        norm = functools.partial(BatchNorm, is_training, self.dtype, self.axis_name)
         drop = dropout(is_training, self.dropout_rate)
         x = stem(signal_mv, STEM_KERNEL, True, norm, self.dtype)
         x, _ = full_rate_units(x, self.channels, norm, drop, self.dtype)[-1]
         return FlatHead(self.num_outputs, self.hidden, self.dtype, name="head")(x)
-
-
-def batch_norm(
-    is_training: bool, dtype: jnp.dtype, axis_name: str | None, momentum: float = 0.9, epsilon: float = 1e-5
-) -> Callable[[], nn.Module]:
-    """Makes batch normalisations, with PyTorch's constants unless told otherwise."""
-    return functools.partial(BatchNorm, is_training, dtype, axis_name, momentum=momentum, epsilon=epsilon)
 
 
 def dropout(is_training: bool, rate: float) -> Callable[[], nn.Module]:

@@ -4,13 +4,15 @@ In a U-Net (Ronneberger et al. 2015, arXiv:1505.04597) these connections bring b
 signal cost; this network never shortens it, as published.
 """
 
+import functools
 from collections.abc import Callable
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from ecgjax.models.ribeiro_net import STEM_FEATURES, STEM_KERNEL, batch_norm, dropout, full_rate_units, stem
+from ecgjax.models.batch_norm import BatchNorm
+from ecgjax.models.ribeiro_net import STEM_FEATURES, STEM_KERNEL, dropout, full_rate_units, stem
 from ecgjax.models.signal_layers import Conv, max_pool
 
 
@@ -66,7 +68,7 @@ class UResNet(nn.Module):
     @nn.compact
     def __call__(self, signal_mv: jax.Array, is_training: bool) -> jax.Array:
         """`[batch, time, 12]`, zero where a lead is missing -> `[batch, time, num_outputs]` in mV."""
-        norm = batch_norm(is_training, self.dtype, self.axis_name)
+        norm = functools.partial(BatchNorm, is_training, self.dtype, self.axis_name)
         drop = dropout(is_training, self.dropout_rate)
         x = stem(signal_mv[..., jnp.array(self.lead_indices)], STEM_KERNEL, True, norm, self.dtype)
         encoder = full_rate_units(x, self.channels, norm, drop, self.dtype)
