@@ -31,6 +31,7 @@ from absl import flags
 from ecgjax import cli, experiment
 from ecgjax.analysis.markdown import table
 from ecgjax.benchmark.cases import NETWORKS
+from ecgjax.benchmark.cost import native_flops
 from ecgjax.benchmark.made_records import made_split
 from ecgjax.errors import InputError
 from ecgjax.runlog import hardware, write_json
@@ -172,7 +173,8 @@ def counted(network: str) -> dict[str, Any]:
     arguments = step_arguments(built, split)
     step: Any = built.parallel.compile(built.train_step(), donate=False)
     one_device = jax.tree.map(lambda x: jax.ShapeDtypeStruct((1, *x.shape), x.dtype), arguments[2])
-    flops = step.lower(*arguments[:2], one_device).cost_analysis()["flops"]
+    given = *arguments[:2], one_device
+    flops = step.lower(*given).cost_analysis()["flops"] + native_flops(step, given)
     return {
         "num_parameters": built.num_parameters(),
         "batch_size": config.batch_size,

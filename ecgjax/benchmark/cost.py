@@ -3,11 +3,13 @@
 import dataclasses
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import jax
 from jax.extend import core
+
+from ecgjax.native.library import KERNEL_GRADIENT
 
 Arguments = tuple[Any, ...]
 
@@ -44,11 +46,16 @@ def step_cost(step: Callable, arguments: Arguments, num_read: int) -> Cost:
     lowered = function.lower(*arguments)
     compiled = lowered.compile()
     memory = compiled.memory_analysis()
-    repeated = [_repeated(body, more) for body, more in _loops(jax.make_jaxpr(function)(*arguments).jaxpr, 1)]
+    equations = list(_equations(jax.make_jaxpr(function)(*arguments).jaxpr, 1))
+    repeated = [
+        _repeated(equation.params["jaxpr"], times * (equation.params["length"] - 1))
+        for equation, times in equations
+        if equation.primitive.name == "scan" and equation.params["length"] > 1
+    ]
     unread = _unread_bytes(compiled.as_text(), arguments[1], num_read)
     total = memory.argument_size_in_bytes + memory.output_size_in_bytes + memory.temp_size_in_bytes
     return Cost(
-        flops=_counted(lowered, "flops") + sum(flops for flops, _ in repeated),
+        flops=_counted(lowered, "flops") + sum(flops for flops, _ in repeated) + _native_flops(equations),
         bytes=_counted(compiled, "bytes accessed") + sum(moved for _, moved in repeated) - unread,
         memory_bytes=total - memory.alias_size_in_bytes,
     )
@@ -71,17 +78,31 @@ def _counted(stage: Any, name: str) -> float:
     return float((stage.cost_analysis() or {}).get(name, 0.0))
 
 
-def _loops(jaxpr: core.Jaxpr, times: int) -> Iterator[tuple[core.ClosedJaxpr, int]]:
-    """The bodies of scans within, and how often each runs beyond the one time that is counted already."""
+def native_flops(function: Callable, arguments: Arguments) -> float:
+    """FLOPs of the native code that a function calls, which XLA's analysis leaves out."""
+    return _native_flops(_equations(jax.make_jaxpr(function)(*arguments).jaxpr, 1))
+
+
+def _native_flops(equations: Iterable[tuple[core.JaxprEqn, int]]) -> float:
+    flops = 0.0
+    for equation, times in equations:
+        if equation.params.get("target_name") == KERNEL_GRADIENT:
+            gradient: Any = equation.invars[1].aval
+            kernel: Any = equation.outvars[0].aval
+            flops += times * 2 * math.prod(gradient.shape) * math.prod(kernel.shape[-3:-1])
+    return flops
+
+
+def _equations(jaxpr: core.Jaxpr, times: int) -> Iterator[tuple[core.JaxprEqn, int]]:
+    """All within that are run `times`, and how often each is."""
     for equation in jaxpr.eqns:
+        yield equation, times
         length = equation.params["length"] if equation.primitive.name == "scan" else 1
-        if length > 1:
-            yield equation.params["jaxpr"], times * (length - 1)
         for inner in jax.tree.leaves(list(equation.params.values())):
             if isinstance(inner, core.ClosedJaxpr):
-                yield from _loops(inner.jaxpr, times * length)
+                yield from _equations(inner.jaxpr, times * length)
             elif isinstance(inner, core.Jaxpr):
-                yield from _loops(inner, times * length)
+                yield from _equations(inner, times * length)
 
 
 def _repeated(body: core.ClosedJaxpr, times: int) -> tuple[float, float]:

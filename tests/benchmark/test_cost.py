@@ -7,6 +7,8 @@ import pytest
 from jax import lax
 
 from ecgjax.benchmark.cost import shapes, step_cost
+from ecgjax.models.signal_layers import convolve
+from ecgjax.native import library
 from ecgjax.parallel import AXIS, SHARDINGS, Parallel
 
 BATCH, TIME, LEADS, FEATURES, KERNEL, CLASSES = 4, 50, 12, 16, 5, 3
@@ -45,6 +47,25 @@ def test_a_convolutional_network_and_its_training_step():
     # No gradient is asked for with regard to the signal.
     step = jax.grad(lambda weights, signal_mv: jnp.sum(network(weights, signal_mv) ** 2))
     assert cost_of(step, weights, signal_mv).flops == pytest.approx(2 * convolution + 3 * dense, rel=0.05)
+
+
+@pytest.mark.parametrize("length", [1, 3])
+def test_native_gradients_count_as_those_of_xla(length, monkeypatch):
+    library.load()
+    if not library.is_loaded:
+        pytest.skip("no C++ compiler")
+    kernel, signal_mv = np.ones((KERNEL, LEADS, LEADS), np.float32), np.ones((BATCH, TIME, LEADS), np.float32)
+
+    def flops():
+        def run(kernel, signal_mv):
+            again = lambda x, _: (convolve(x, kernel), None)  # noqa: E731
+            return jnp.sum(lax.scan(again, signal_mv, length=length)[0] ** 2)
+
+        return cost_of(jax.grad(run), kernel, signal_mv).flops
+
+    native = flops()
+    monkeypatch.setattr(library, "is_loaded", False)
+    assert native == pytest.approx(flops(), rel=0.05)
 
 
 def test_loops_count_as_often_as_they_run():
