@@ -98,11 +98,20 @@ def _equations(jaxpr: core.Jaxpr, times: int) -> Iterator[tuple[core.JaxprEqn, i
     for equation in jaxpr.eqns:
         yield equation, times
         length = equation.params["length"] if equation.primitive.name == "scan" else 1
-        for inner in jax.tree.leaves(list(equation.params.values())):
+        for inner in jax.tree.leaves(_compiled(equation)):
             if isinstance(inner, core.ClosedJaxpr):
                 yield from _equations(inner.jaxpr, times * length)
             elif isinstance(inner, core.Jaxpr):
                 yield from _equations(inner, times * length)
+
+
+def _compiled(equation: core.JaxprEqn) -> list[Any]:
+    """Parameters of an equation; of branches for several platforms the one that is compiled here alone."""
+    platforms = equation.params.get("branches_platforms")
+    if platforms is None:
+        return list(equation.params.values())
+    fits = [names is None or jax.default_backend() in names for names in platforms]
+    return [equation.params["branches"][fits.index(True)]]
 
 
 def _repeated(body: core.ClosedJaxpr, times: int) -> tuple[float, float]:
