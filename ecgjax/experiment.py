@@ -217,8 +217,7 @@ def has_label(split: Split, condition: str) -> np.ndarray:
 def build(config: ConfigDict, train: Split) -> Experiment:
     """Task, network, optimiser and devices for records like those of `train`; raises InputError on unknown names."""
     keep_compiled(config.compilation_cache_dir)
-    if config.native_gradients:
-        library.load()
+    library.is_wanted = config.native_gradients
     leave_scraps_of_compilers()
     parallel, task, module, schedule = _parts(config)
     crop_samples = round(config.data.crop_s * train.fs_hz)

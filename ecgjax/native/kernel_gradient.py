@@ -23,7 +23,9 @@ def kernel_gradient(
     """
     (batch, num_samples, channels), features = x.shape, gradient.shape[-1]
     is_small = num_taps * channels * features <= MOST_WEIGHTS_PER_SAMPLE * batch * num_samples
-    if not library.is_loaded or not is_small or not x.dtype == gradient.dtype == jnp.float32:
+    is_for = library.is_wanted and is_small and x.dtype == gradient.dtype == jnp.float32
+    # Compiled by the first that needs it: networks without convolutions need not wait.
+    if not is_for or not library.load():
         return by_xla(x, gradient)
     native = jax.ffi.ffi_call(
         library.KERNEL_GRADIENT,

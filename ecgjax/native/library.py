@@ -26,19 +26,18 @@ _LIMIT_S = 120
 KERNEL_GRADIENT = "ecgjax_kernel_gradient"
 """The function's name in programs of JAX."""
 
-is_loaded = False
-"""Whether it can be called."""
+is_wanted = False
+"""Whether programs that are made from now on shall call it, where it can be loaded."""
 
 
 @functools.cache
-def load() -> None:
-    """Sets `is_loaded` where there is a CPU to compute on and a C++ compiler, $CXX say, or an earlier one's work.
+def load() -> bool:
+    """Whether there is a CPU to compute on and a C++ compiler, $CXX say, or an earlier one's work.
 
     Where not, or where compiling fails, everything is left to XLA, and a line in the log says so.
     """
-    global is_loaded  # noqa: PLW0603 - as JAX's registry, which holds for the process, too
     if jax.default_backend() != "cpu":
-        return
+        return False
     try:
         library = _library()
     except (OSError, subprocess.SubprocessError) as error:
@@ -46,9 +45,9 @@ def load() -> None:
         logging.warning(
             "kernels' gradients are left to XLA, which takes longer: %s", (said or str(error)).splitlines()[0]
         )
-        return
+        return False
     jax.ffi.register_ffi_target(KERNEL_GRADIENT, jax.ffi.pycapsule(library.kernel_gradient), platform="cpu")
-    is_loaded = True
+    return True
 
 
 def _library() -> ctypes.CDLL:
